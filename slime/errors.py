@@ -1,0 +1,45 @@
+"""The one error that is the user's to mend: a setting, a store, a choice."""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class SlimeError(ValueError):
+    """A mistake in a setting or a fault in a store, said in one line with what would be right."""
+
+
+class StoreError(SlimeError):
+    """A store that cannot be used as it is: the line names the store, the place and a cure."""
+
+
+class MissingStoreError(StoreError, FileNotFoundError):
+    """A path at which there is no store."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Hint at the known word nearest to a mistyped one, or nothing.
+
+    >>> nearest("personne", ["ridge", "persistence"])
+    ''
+    >>> nearest("persistance", ["ridge", "persistence"])
+    '; did you mean persistence?'
+    """
+    close = get_close_matches(word, list(known), n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def span_text(frames: Sequence[int]) -> str:
+    """Frame numbers as short text: runs as 'a to b', long lists cut with their count said.
+
+    >>> span_text([3, 4, 5, 9])
+    '3 to 5, 9'
+    """
+    runs: list[tuple[int, int]] = []
+    for frame in sorted(int(f) for f in frames):
+        if runs and frame == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], frame)
+        else:
+            runs.append((frame, frame))
+    shown = [f"{a}" if a == b else f"{a} to {b}" for a, b in runs[:6]]
+    more = f" and {len(runs) - 6} more runs" if len(runs) > 6 else ""
+    return ", ".join(shown) + more

@@ -1,0 +1,136 @@
+"""The order in which an epoch reads blocks and emits windows: a pure function of (seed, epoch).
+
+A split is cut in time into blocks of whole chunks, and these into segments, each read from front to
+back by a head of its own; heads take turns at random. A window that reaches into the next block is
+emitted from it, since the few frames before a block are kept from its predecessor, so that each
+chunk is decoded once. Heads stand all over the movies, so that even a few blocks in memory hold
+windows of all times: a movie that drifts is shuffled well by a small buffer. CorgiPile
+(arXiv 2206.05830) shows why blocks must be mixed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+MIN_BLOCK_FRAMES = 8  # shorter blocks cost more per read than they add to the shuffle
+
+
+@dataclass(frozen=True)
+class Block:
+    """Frames `start` to `stop` of a movie, read at once, with `before` and `after` kept ones."""
+
+    movie: int
+    start: int
+    stop: int
+    before: int = 0
+    after: int = 0
+
+    @property
+    def first(self) -> int:
+        """First frame held, kept ones included."""
+        return self.start - self.before
+
+    @property
+    def last(self) -> int:
+        """One past the last frame held, kept ones included."""
+        return self.stop + self.after
+
+
+def time_blocks(
+    start: int, stop: int, chunk_frames: int, span: int
+) -> list[tuple[int, int]]:
+    """Runs of whole chunks that cover frames start to stop, each at least `span - 1` frames.
+
+    The first and last run are cut at the range's ends.
+
+    >>> time_blocks(5, 40, chunk_frames=16, span=3)
+    [(5, 16), (16, 32), (32, 40)]
+    """
+    wanted = max(MIN_BLOCK_FRAMES, span - 1)
+    length = -(-wanted // chunk_frames) * chunk_frames
+    edges = np.arange(start // length * length, stop, length)
+    starts = np.maximum(edges, start)
+    return [
+        (int(a), int(b)) for a, b in zip(starts, [*starts[1:], stop], strict=True) if a < b
+    ]
+
+
+def segment_cuts(
+    n_blocks: int, n_segments: int, rng: np.random.Generator | None
+) -> list[int]:
+    """First blocks of segments of nearly equal length, at least two blocks each where possible.
+
+    Cuts move at random from epoch to epoch, by up to one segment.
+    """
+    shift = rng.random() if rng is not None else 0.0
+    raw = np.floor((np.arange(n_segments) + shift) * n_blocks / n_segments).astype(int)
+    cuts = [0]
+    for cut in raw:
+        if cut - cuts[-1] >= 2 and n_blocks - cut >= 2:
+            cuts.append(int(cut))
+    return cuts
+
+
+def arrival_order(
+    ranges: Sequence[Sequence[tuple[int, int]]],
+    spans: Sequence[int],
+    n_heads: int,
+    rng: np.random.Generator | None,
+) -> list[Block]:
+    """Blocks of all movies in the order of reading; in time order where `rng` is None.
+
+    Args:
+        ranges: for each movie its blocks as (start, stop), in time order.
+        spans: for each movie the frames that a window spans.
+        n_heads: segments to open in all, at most; each movie has one at least.
+    """
+    n_all = sum(map(len, ranges))
+    timed: list[tuple[float, int, Block]] = []
+    for movie, (blocks, span) in enumerate(zip(ranges, spans, strict=True)):
+        n_segments = max(1, min(len(blocks) // 2, n_heads * len(blocks) // max(n_all, 1)))
+        cuts = segment_cuts(len(blocks), n_segments if rng is not None else 1, rng)
+        for first, stop in zip(cuts, [*cuts[1:], len(blocks)], strict=True):
+            n = stop - first
+            turns = (np.arange(n) + (rng.random(n) if rng is not None else 0)) / n
+            for i in range(n):
+                a, b = blocks[first + i]
+                before = min(span - 1, a - blocks[first][0])
+                # A segment's end waits for the start of the next one, which has long been read.
+                after = min(span - 1, blocks[-1][1] - b) if i == n - 1 else 0
+                opening = i == 0 and len(cuts) > 1
+                turn = movie + float(turns[i]) if rng is None else float(turns[i])
+                timed.append((-1.0 if opening else turn, len(timed), Block(movie, a, b, before, after)))
+    if rng is not None:
+        lots = rng.random(len(timed))
+        timed = [(t, lots[i] if t < 0 else i, b) for t, i, b in timed]
+    return [block for _, _, block in sorted(timed, key=lambda entry: entry[:2])]
+
+
+def window_blocks(
+    order: Sequence[Block], movie: int, starts: Int[np.ndarray, " windows"], span: int
+) -> Int[np.ndarray, " windows"]:
+    """For each window of a movie the place in `order` of the block that emits it."""
+    emits = np.full(len(starts), -1)
+    for place, block in enumerate(order):
+        if block.movie == movie:
+            inside = (starts >= block.first) & (starts + span <= block.last)
+            kept_before = starts + span <= block.start  # already whole in the block before
+            kept_after = starts >= block.stop  # whole in the block after
+            emits[inside & ~kept_before & ~kept_after] = place
+    return emits
+
+
+def emission_keys(
+    arrivals: Int[np.ndarray, " windows"], n_blocks: int, n_live: int, rng: np.random.Generator
+) -> Float[np.ndarray, " windows"]:
+    """Keys by which windows are sorted into an epoch, so that `n_live` blocks are mixed throughout.
+
+    A window of the a-th block to arrive draws its key uniformly between a - n_live + 1 and a + 1,
+    cut to the epoch, so that at key k only the blocks floor(k) to floor(k) + n_live - 1 are needed.
+    With n_live >= n_blocks this is a full shuffle.
+    """
+    low = np.maximum(arrivals - n_live + 1, 0)
+    high = np.minimum(arrivals + 1, max(n_blocks - n_live + 1, 1))
+    return low + (high - low) * rng.random(len(arrivals))

@@ -1,0 +1,5 @@
+"""Worlds with known truth, filmed by a camera and streamed to zarr."""
+
+from slime.simulate.movies import list_settings, make_movies
+
+__all__ = ["list_settings", "make_movies"]

@@ -1,0 +1,222 @@
+"""Movies streamed to zarr chunk by chunk, so that a killed run goes on without a seam.
+
+A store is written aside as NAME.zarr.partial and renamed when it is whole. Beside it lies the state
+of the world after the last whole chunk. The writer knows nothing of the world: a state is a dict of
+tensors and numbers that the world hands over and gets back.
+"""
+
+import fcntl
+import json
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import zarr
+from jaxtyping import UInt16
+
+import slime
+from slime.errors import SlimeError
+
+AXES = ("time", "channel", "y", "x")
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class MovieHeader:
+    """All that is known of a movie before its first frame; a half-made store must agree with it."""
+
+    n_frames: int
+    height_px: int
+    width_px: int
+    channels: tuple[str, ...]
+    frame_interval_s: float
+    pixel_um: float
+    experiment: str
+    seed: int
+    parameters: dict[str, Any] = field(default_factory=dict)  # plain JSON
+    frames_per_chunk: int = 16
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The lengths of time, channel, y and x."""
+        return self.n_frames, len(self.channels), self.height_px, self.width_px
+
+    def attributes(self) -> dict[str, Any]:
+        """The header as the attributes of the store's group."""
+        return {"written_by": "slime", **json.loads(json.dumps(asdict(self)))}
+
+
+class MovieWriter:
+    """One unfinished store: frames are appended in order, `finish` gives it its name.
+
+    A store of the same header that was left unfinished is taken up: `n_written` frames of it
+    are kept, and `state` is what the world gave after the last of them (None: from the start).
+
+    Raises:
+        SlimeError: the store exists, the unfinished one has another header, or another process
+            is writing it.
+    """
+
+    def __init__(self, path: Path, header: MovieHeader):
+        if path.exists():
+            raise SlimeError(f"{str(path)!r} exists already; give another name or remove it")
+        self.path, self.header = path, header
+        self.partial = path.with_name(f"{path.name}.partial")
+        self.saved = state_path(path)
+        _refuse_other_header(self.partial, header)
+        self.partial.mkdir(parents=True, exist_ok=True)
+        self._lock = _locked(self.partial)
+        kept = torch.load(self.saved, weights_only=True) if self.saved.exists() else None
+        if kept is None:
+            _create(self.partial, header)
+        self.n_written: int = kept["n_written"] if kept else 0
+        self.n_saturated: int = kept["n_saturated"] if kept else 0
+        self.state: State | None = kept["state"] if kept else None
+        self._pixels: Any = zarr.open_group(self.partial, mode="r+")["movie"]
+        self._waiting: list[UInt16[np.ndarray, "c y x"]] = []
+
+    def append(
+        self,
+        frame: UInt16[np.ndarray, "c y x"],
+        state: Callable[[], State],
+        n_saturated: int = 0,
+    ) -> None:
+        """Add the next frame; at the end of a chunk write it and save the state after this frame."""
+        self._waiting.append(frame)
+        self.n_saturated += n_saturated
+        stop = self.n_written + len(self._waiting)
+        if len(self._waiting) < self.header.frames_per_chunk and stop < self.header.n_frames:
+            return
+        self._pixels[self.n_written : stop] = np.stack(self._waiting)
+        self.n_written, self._waiting = stop, []
+        counts = {"n_written": stop, "n_saturated": self.n_saturated}
+        _save_aside(self.saved, {**counts, "state": state()})
+
+    def finish(self) -> Path:
+        """Mark the store complete, give it its name and drop the state.
+
+        Metadata are consolidated, since xarray warns at every opening of a store without.
+        """
+        missing = self._pixels.nchunks - self._pixels.nchunks_initialized
+        if self.n_written < self.header.n_frames or missing:
+            raise RuntimeError(
+                f"{str(self.path)!r} has {self.n_written} of {self.header.n_frames} frames and "
+                f"lacks {missing} chunks: it cannot be finished"
+            )
+        group = zarr.open_group(self.partial, mode="r+")
+        group.attrs.update({"n_saturated": self.n_saturated, "complete": True})
+        with warnings.catch_warnings():
+            # zarr 3.1 warns that other readers may not know consolidated metadata; they ignore it
+            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+            zarr.consolidate_metadata(group.store)
+        os.rename(self.partial, self.path)
+        self.saved.unlink(missing_ok=True)
+        os.close(self._lock)
+        return self.path
+
+
+def state_path(path: Path) -> Path:
+    """Where the state of the world that makes this store is kept while it is unfinished."""
+    return path.with_name(f"{path.name}.partial.state.pt")
+
+
+def is_finished(path: Path, header: MovieHeader) -> bool:
+    """Whether the store is there already, complete and with this header.
+
+    Raises:
+        SlimeError: something else is there.
+    """
+    if not path.exists():
+        return False
+    found = dict(zarr.open_group(path, mode="r").attrs) if (path / "zarr.json").exists() else {}
+    if not found.get("complete"):
+        raise SlimeError(f"{str(path)!r} exists and is no movie of slime; give another name")
+    if difference := _first_difference(found, header):
+        raise SlimeError(
+            f"{str(path)!r} exists, made with {difference}; give another name or remove it"
+        )
+    state_path(path).unlink(missing_ok=True)  # left by a kill just after the store was named
+    return True
+
+
+def _refuse_other_header(partial: Path, header: MovieHeader) -> None:
+    if not (partial / "zarr.json").exists():
+        return
+    found = dict(zarr.open_group(partial, mode="r").attrs)
+    if difference := _first_difference(found, header):
+        raise SlimeError(
+            f"{str(partial)!r} was begun with {difference}; go on with that, or remove it"
+        )
+
+
+def _first_difference(found: dict[str, Any], header: MovieHeader) -> str:
+    """The first setting in which a store differs from the header, in words, or nothing."""
+    stored, asked = _flat(found), _flat(header.attributes())
+    for name in asked | stored:
+        if name in asked and stored.get(name) != asked[name]:
+            return f"{name} = {stored.get(name, 'nothing')}, not {asked[name]}"
+    return ""
+
+
+def _flat(attributes: dict[str, Any]) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in attributes.items():
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _locked(folder: Path) -> int:
+    """A lock on the folder, held until the descriptor is closed or the process ends."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(descriptor)
+        raise SlimeError(f"{str(folder)!r} is being written by another process") from error
+    return descriptor
+
+
+def _create(partial: Path, header: MovieHeader) -> None:
+    """An empty store: the pixels, every chunk of which is to be written, and the coordinates."""
+    group = zarr.open_group(partial, mode="w")
+    pixels = group.create_array(
+        "movie",
+        shape=header.shape,
+        chunks=(header.frames_per_chunk, *header.shape[1:]),
+        dtype="uint16",
+        fill_value=0,
+        dimension_names=AXES,
+        compressors=[zarr.codecs.ZstdCodec(level=3, checksum=True)],
+        config={"write_empty_chunks": True},
+        attributes={"written_by": "slime"},
+    )
+    assert pixels.shape == header.shape
+    pixel_um = header.pixel_um
+    _coordinate(group, "time", np.arange(header.n_frames) * header.frame_interval_s, "s")
+    _coordinate(group, "y", (np.arange(header.height_px) + 0.5) * pixel_um, "um")
+    _coordinate(group, "x", (np.arange(header.width_px) + 0.5) * pixel_um, "um")
+    channels: Any = group.create_array(
+        "channel", shape=(len(header.channels),), dtype=str, dimension_names=("channel",)
+    )
+    channels[:] = np.array(header.channels, dtype=np.dtypes.StringDType())
+    # last: only a store with all its arrays says what it is
+    group.attrs.update({**header.attributes(), "slime_version": slime.__version__})
+
+
+def _coordinate(group: zarr.Group, name: str, values: np.ndarray, units: str) -> None:
+    group.create_array(name, data=values, dimension_names=(name,), attributes={"units": units})
+
+
+def _save_aside(path: Path, content: dict[str, Any]) -> None:
+    """Write a file that is whole or not there: aside, to the disk, then renamed."""
+    aside = path.with_name(f"{path.name}.aside")
+    with open(aside, "wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)

@@ -1,0 +1,169 @@
+"""Which frames train, validate and test: ranges of frames that share none."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+
+from slime.errors import SlimeError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Frames `start` (kept) to `stop` (left out) of one movie, under a name such as "train".
+
+    `gap` is the number of frames left out at the borders to its neighbours, None where the split
+    has no neighbour in its movie.
+    """
+
+    name: str
+    start: int
+    stop: int
+    movie: str = ""
+    gap: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start < self.stop:
+            raise SlimeError(
+                f"split {self.name!r}{self.where} would run from frame {self.start} to "
+                f"{self.stop}: it must start at 0 or later and hold a frame"
+            )
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    @property
+    def where(self) -> str:
+        """' of MOVIE' for messages, or nothing where the movie has no name."""
+        return f" of {self.movie}" if self.movie else ""
+
+
+def check_shares(shares: Mapping[str, float]) -> dict[str, float]:
+    """The shares, in their order.
+
+    Raises:
+        SlimeError: none given, one not positive, or a sum that is not 1.
+    """
+    if not shares:
+        raise SlimeError("data.shares is empty: give for instance train 0.7, val 0.15, test 0.15")
+    for name, share in shares.items():
+        if not share > 0:
+            raise SlimeError(f"data.shares.{name}={share} must be above 0")
+    if abs(sum(shares.values()) - 1) > 1e-6:
+        raise SlimeError(f"data.shares sum to {sum(shares.values()):g}, but must sum to 1")
+    return dict(shares)
+
+
+def temporal_splits(
+    n_frames: int, shares: Mapping[str, float], *, gap: int = 0, movie: str = ""
+) -> dict[str, Split]:
+    """Cut a movie into consecutive splits, leaving out `gap` frames at each border.
+
+    The frames that remain are shared out in the order of `shares`; borders fall on the nearest
+    frame. So that no window of one split is correlated with the next by overlap alone, a caller
+    passes `gap = span - 1` plus an embargo; WindowStream checks.
+
+    >>> cut = temporal_splits(110, {"train": 0.7, "val": 0.15, "test": 0.15}, gap=5)
+    >>> [(s.start, s.stop) for s in cut.values()]
+    [(0, 70), (75, 90), (95, 110)]
+
+    Raises:
+        SlimeError: a split would be empty, or the gap is negative.
+    """
+    shares = check_shares(shares)
+    if gap < 0:
+        raise SlimeError(f"data.gap={gap} must be 0 or more")
+    n_kept = n_frames - gap * (len(shares) - 1)
+    if n_kept < len(shares):
+        raise SlimeError(
+            f"{movie or 'the movie'} has {n_frames} frames: {len(shares) - 1} gaps of {gap} leave "
+            f"{max(n_kept, 0)} for {len(shares)} splits; a smaller data.gap or a longer movie would do"
+        )
+    borders = np.rint(np.cumsum([0.0, *shares.values()]) * n_kept).astype(int)
+    for name, (first, last) in zip(shares, pairwise(borders), strict=True):
+        if first == last:
+            raise SlimeError(
+                f"data.shares.{name}={shares[name]:g} of {n_kept} frames of "
+                f"{movie or 'the movie'} is less than one frame"
+            )
+    border_gap = gap if len(shares) > 1 else None
+    return {
+        name: Split(name, int(first) + i * gap, int(last) + i * gap, movie, border_gap)
+        for i, (name, (first, last)) in enumerate(zip(shares, pairwise(borders), strict=True))
+    }
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Frame j of a movie shows frame `offset + every * j` of its experiment's longest movie."""
+
+    every: int = 1
+    offset: int = 0
+
+
+def twin_splits(
+    splits: Mapping[str, Split], timeline: Timeline, n_frames: int, movie: str
+) -> dict[str, Split]:
+    """The same physical times as `splits`, in the frames of a time-subsampled or shifted twin.
+
+    >>> splits = {"train": Split("train", 0, 70), "test": Split("test", 79, 100)}
+    >>> twin = twin_splits(splits, Timeline(every=5), 20, "twin")
+    >>> [(s.start, s.stop) for s in twin.values()]
+    [(0, 14), (16, 20)]
+
+    Raises:
+        SlimeError: the twin has no frame in one of the splits.
+    """
+
+    def first_at(frame: int) -> int:
+        return min(max(-((timeline.offset - frame) // timeline.every), 0), n_frames)
+
+    cut = {}
+    for name, split in splits.items():
+        start, stop = first_at(split.start), first_at(split.stop)
+        if start >= stop:
+            raise SlimeError(
+                f"{movie} has no frame in the times of split {name!r} (frames {split.start} to "
+                f"{split.stop} of {split.movie or 'its twin'}): leave it out, or use data.split=movie"
+            )
+        gap = None if split.gap is None else split.gap // timeline.every
+        cut[name] = Split(name, start, stop, movie, gap)
+    return cut
+
+
+def movie_splits(
+    movies: Sequence[xr.DataArray], shares: Mapping[str, float], *, seed: int
+) -> list[dict[str, Split]]:
+    """Hold out whole experiments: each movie lies in one split, with all its experiment's others.
+
+    Experiments (`attrs["experiment"]`, else the movie's name) are dealt in an order drawn from
+    `seed`; each split takes the number of experiments nearest to its share, at least one.
+
+    Raises:
+        SlimeError: fewer experiments than splits.
+    """
+    shares = check_shares(shares)
+    names = [str(m.attrs.get("experiment") or m.name or i) for i, m in enumerate(movies)]
+    experiments = sorted(set(names))
+    if len(experiments) < len(shares):
+        raise SlimeError(
+            f"data.split=movie needs at least {len(shares)} experiments for "
+            f"{', '.join(shares)}, but there are {len(experiments)} ({', '.join(experiments)}): "
+            "add movies or use data.split=time"
+        )
+    order = np.random.default_rng(seed).permutation(len(experiments))
+    spare = len(experiments) - len(shares)
+    borders = np.rint(np.cumsum([0.0, *shares.values()]) * spare).astype(int) + np.arange(
+        len(shares) + 1
+    )
+    side = {
+        experiments[order[i]]: name
+        for name, (first, last) in zip(shares, pairwise(borders), strict=True)
+        for i in range(first, last)
+    }
+    return [
+        {side[name]: Split(side[name], 0, movie.sizes["time"], str(movie.name or i))}
+        for i, (name, movie) in enumerate(zip(names, movies, strict=True))
+    ]

@@ -1,0 +1,67 @@
+"""One step in movie units, past to next frame, whatever takes it; and many steps by feeding back."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from slime.errors import SlimeError, nearest
+from slime.scale import Standardizer
+
+Step = Callable[[Float[Tensor, "b t c y x"]], Float[Tensor, "b c y x"]]
+Head = Literal["direct", "residual"]
+
+
+class Stepper(nn.Module):
+    """A net with its scale and head: frames in movie units to the next frame in movie units.
+
+    Like every step it may be given more frames than it reads: it takes the newest `n_in`.
+
+    Args:
+        scale: fitted on the train split.
+        net: standard units `b t c y x` to `b c y x`.
+        head: "direct" reads the net's output as the next frame, "residual" as the change from the
+            last one, in units of the root mean square change. Residual wins on slow movies.
+        n_in: frames that the net reads.
+    """
+
+    def __init__(self, scale: Standardizer, net: nn.Module, head: str = "residual", n_in: int = 1):
+        super().__init__()
+        if head not in get_args(Head):
+            known = get_args(Head)
+            raise SlimeError(
+                f"net.head={head!r} is none of {', '.join(known)}{nearest(head, known)}"
+            )
+        self.scale, self.net, self.head, self.n_in = scale, net, head, n_in
+
+    def forward(self, past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
+        if past.shape[1] < self.n_in:
+            raise SlimeError(f"{past.shape[1]} frames were given, but the net reads {self.n_in}")
+        output = self.net(self.scale(past[:, -self.n_in :]))
+        if self.head == "direct":
+            return self.scale.undo(output)
+        return past[:, -1] + output * self.scale.delta_std[:, None, None]
+
+
+def rollout(
+    stepper: Step, past: Float[Tensor, "b t c y x"], n_steps: int
+) -> Float[Tensor, "b lead c y x"]:
+    """The next `n_steps` frames, each made from the newest frames, predictions included.
+
+    As many frames are given to each step as `past` holds.
+
+    Raises:
+        SlimeError: n_steps below 1, or past without the axes b t c y x.
+    """
+    if n_steps < 1:
+        raise SlimeError(f"a rollout of {n_steps} steps: at least 1 is needed")
+    if past.ndim != 5 or not past.shape[1]:
+        raise SlimeError(f"past of shape {tuple(past.shape)} must have axes b t c y x, t above 0")
+    frames = []
+    for _ in range(n_steps):
+        frames.append(stepper(past))
+        past = torch.cat([past[:, 1:], rearrange(frames[-1], "b c y x -> b 1 c y x")], dim=1)
+    return torch.stack(frames, dim=1)
