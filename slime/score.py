@@ -4,8 +4,7 @@ A mean of batch means depends on the batch size, and a root taken too early cann
 evaluation adds up sums and counts, and everything else (pooling, intervals, horizons) comes after.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -17,7 +16,8 @@ from torch import Tensor
 from slime.errors import SlimeError
 
 SUMS = ("n", "error", "absolute", "square", "truth", "truth2", "forecast", "forecast2", "product")
-Sums = Float[np.ndarray, "sum lead channel"]
+Sums = Float[np.ndarray, "*draw sum lead channel"]
+Scores = Float[np.ndarray, "*draw lead channel"]
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,90 @@ def tally_windows(
     return Tally(movie.cpu().numpy(), start.cpu().numpy(), sums.cpu().numpy())
 
 
-def _get(sums: Sums, name: str) -> Float[np.ndarray, "lead channel"]:
-    return sums[..., SUMS.index(name), :, :]
+def mse(sums: Sums, *, pool: bool = False) -> Scores:
+    """Mean squared error, in movie units squared; over all channels' pixels where `pool`."""
+    return _sum(sums, "square", pool) / _sum(sums, "n", pool)
 
 
-def _pooled(sums: Sums, pool: bool) -> Sums:
-    return sums.sum(axis=-1, keepdims=True) if pool else sums
+def mae(sums: Sums, *, pool: bool = False) -> Scores:
+    """Mean absolute error, in movie units."""
+    return _sum(sums, "absolute", pool) / _sum(sums, "n", pool)
+
+
+def rmse(sums: Sums, *, pool: bool = False) -> Scores:
+    """Root of the mean squared error, in movie units; the root is taken last."""
+    return np.sqrt(mse(sums, pool=pool))
+
+
+def r2(sums: Sums, *, pool: bool = False) -> Scores:
+    """1 - squared error over the truth's squares about its channel's mean in the same windows."""
+    n, truth = _sum(sums, "n", False), _sum(sums, "truth", False)
+    about_mean = _sum(sums, "truth2", False) - truth**2 / n
+    if pool:
+        about_mean = about_mean.sum(axis=-1, keepdims=True)
+    return 1 - _sum(sums, "square", pool) / about_mean
+
+
+def vrmse(sums: Sums, variance: Float[np.ndarray, " channel"], *, pool: bool = False) -> Scores:
+    """Root of the squared error over the train split's variance, channel by channel.
+
+    1 is as good as the train mean. Pooled over windows, so that flat frames do not dominate as in
+    the per-frame form of The Well (arXiv 2412.00568). `pool` averages the channels' ratios.
+    """
+    ratio = mse(sums) / variance
+    return np.sqrt(ratio.mean(axis=-1, keepdims=True) if pool else ratio)
+
+
+def skill(sums: Sums, reference: Sums, *, pool: bool = False) -> Scores:
+    """1 - MSE / MSE of a reference on the same pixels (persistence unless said otherwise).
+
+    1 is perfect, 0 as good as the reference (Murphy 1988,
+    doi 10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2).
+    """
+    return 1 - mse(sums, pool=pool) / mse(reference, pool=pool)
+
+
+def frame_pearson(tally: Tally) -> Float[np.ndarray, "windows lead channel"]:
+    """Correlation of forecast and truth over the pixels of a frame, both about their means.
+
+    NaN where a frame is flat.
+    """
+    n = tally["n"]
+    p, y = tally["forecast"] / n, tally["truth"] / n
+    covariance = tally["product"] / n - p * y
+    spread = (tally["forecast2"] / n - p**2) * (tally["truth2"] / n - y**2)
+    flat = spread <= 1e-12 * (tally["forecast2"] * tally["truth2"] / n**2)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(flat, np.nan, np.clip(covariance / np.sqrt(spread), -1, 1))
+
+
+def pearson(
+    tally: Tally, weights: Float[np.ndarray, " windows"] | None = None, *, pool: bool = False
+) -> Float[np.ndarray, "lead channel"]:
+    """Correlation frame by frame, averaged over windows by Fisher's z; flat frames are left out."""
+    z = np.arctanh(np.clip(frame_pearson(tally), -1 + 1e-12, 1 - 1e-12))
+    w = np.ones(len(tally)) if weights is None else weights
+    w = np.where(np.isnan(z), 0.0, w[:, None, None])
+    total, n = (w * np.nan_to_num(z)).sum(axis=0), w.sum(axis=0)
+    if pool:
+        total, n = total.sum(axis=-1, keepdims=True), n.sum(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        return np.tanh(total / n)
+
+
+def horizon(
+    tally: Tally, threshold: float
+) -> tuple[Float[np.ndarray, "windows channel"], Bool[np.ndarray, "windows channel"]]:
+    """First lead at which a window's correlation falls below `threshold`, and whether it did.
+
+    Where it never did within the leads scored, the horizon is censored: the last lead, and False.
+    Taken window by window, before any mean (a mean curve crosses elsewhere).
+    """
+    below = ~(frame_pearson(tally) >= threshold)
+    crossed = below.any(axis=1)
+    return np.where(crossed, below.argmax(axis=1) + 1.0, float(tally.n_leads)), crossed
+
+
+def _sum(sums: Sums, name: str, pool: bool) -> Scores:
+    of_channels = sums[..., SUMS.index(name), :, :]
+    return of_channels.sum(axis=-1, keepdims=True) if pool else of_channels
