@@ -215,9 +215,7 @@ def _numeric(array: zarr.Array, label: str) -> zarr.Array:
     return array
 
 
-def stored_axes(
-    array: zarr.Array, axes: str | Sequence[str] | None, label: str
-) -> tuple[Any, ...]:
+def stored_axes(array: zarr.Array, axes: str | Sequence[str] | None, label: str) -> tuple[Any, ...]:
     """The meaning of each stored axis, from the user, the store's names or their number."""
     if axes is not None:
         words = _axis_words(axes)
@@ -433,8 +431,9 @@ def _mask_variable(
         if not isinstance(array, zarr.Array):
             raise SlimeError(f"data.mask={mask} is a group: name the array in it")
         if array.ndim == len(frames.axes):
-            stored = StoredFrames(array, frames.axes, label=f"{label} (mask)", movie=movie,
-                                  fill_missing=True)
+            stored = StoredFrames(
+                array, frames.axes, label=f"{label} (mask)", movie=movie, fill_missing=True
+            )
             _check_mask_shape(stored.shape, frames, label)
             return lazy_variable(FRAME_AXES, _Truth(stored, inverted))
         return _mask_in_memory(np.asarray(array[:]) != 0, inverted, frames, label)

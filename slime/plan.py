@@ -38,9 +38,7 @@ class Block:
         return self.stop + self.after
 
 
-def time_blocks(
-    start: int, stop: int, chunk_frames: int, span: int
-) -> list[tuple[int, int]]:
+def time_blocks(start: int, stop: int, chunk_frames: int, span: int) -> list[tuple[int, int]]:
     """Runs of whole chunks that cover frames start to stop, each at least `span - 1` frames.
 
     The first and last run are cut at the range's ends.
@@ -52,14 +50,10 @@ def time_blocks(
     length = -(-wanted // chunk_frames) * chunk_frames
     edges = np.arange(start // length * length, stop, length)
     starts = np.maximum(edges, start)
-    return [
-        (int(a), int(b)) for a, b in zip(starts, [*starts[1:], stop], strict=True) if a < b
-    ]
+    return [(int(a), int(b)) for a, b in zip(starts, [*starts[1:], stop], strict=True) if a < b]
 
 
-def segment_cuts(
-    n_blocks: int, n_segments: int, rng: np.random.Generator | None
-) -> list[int]:
+def segment_cuts(n_blocks: int, n_segments: int, rng: np.random.Generator | None) -> list[int]:
     """First blocks of segments of nearly equal length, at least two blocks each where possible.
 
     Cuts move at random from epoch to epoch, by up to one segment.
@@ -101,7 +95,9 @@ def arrival_order(
                 after = min(span - 1, blocks[-1][1] - b) if i == n - 1 else 0
                 opening = i == 0 and len(cuts) > 1
                 turn = movie + float(turns[i]) if rng is None else float(turns[i])
-                timed.append((-1.0 if opening else turn, len(timed), Block(movie, a, b, before, after)))
+                timed.append(
+                    (-1.0 if opening else turn, len(timed), Block(movie, a, b, before, after))
+                )
     if rng is not None:
         lots = rng.random(len(timed))
         timed = [(t, lots[i] if t < 0 else i, b) for t, i, b in timed]

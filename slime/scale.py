@@ -62,9 +62,7 @@ class Standardizer(nn.Module):
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
 
     @classmethod
-    def fit(
-        cls, movies: Sequence[xr.DataArray], splits: Sequence[Split], *, step: int = 1
-    ) -> Self:
+    def fit(cls, movies: Sequence[xr.DataArray], splits: Sequence[Split], *, step: int = 1) -> Self:
         """Fit on the given splits (train) in one pass by dask, in blocks of many frames.
 
         Masked pixels and blank frames are left out. `step` is the frames between two that a change
@@ -88,14 +86,18 @@ class Standardizer(nn.Module):
     def _of(cls, total: _Moments, movies: Sequence[xr.DataArray]) -> Self:
         std = np.sqrt(total.scatter / np.maximum(total.n, 1))
         delta_std = np.sqrt(total.changes / np.maximum(total.n_changes, 1))
-        names = [str(c) for c in movies[0]["channel"].values] if "channel" in movies[0].coords else [
-            str(i) for i in range(len(std))
-        ]
+        names = (
+            [str(c) for c in movies[0]["channel"].values]
+            if "channel" in movies[0].coords
+            else [str(i) for i in range(len(std))]
+        )
         for name, n, spread, change in zip(names, total.n, std, delta_std, strict=True):
             if not n:
                 raise SlimeError(f"channel {name!r} has no pixel that counts in the train split")
             if not spread > 0:
-                raise SlimeError(f"channel {name!r} is constant in the train split: nothing to learn")
+                raise SlimeError(
+                    f"channel {name!r} is constant in the train split: nothing to learn"
+                )
             if not change > 0:
                 raise SlimeError(
                     f"channel {name!r} never changes in the train split: its frames are copies"

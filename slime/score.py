@@ -4,6 +4,7 @@ A mean of batch means depends on the batch size, and a root taken too early cann
 evaluation adds up sums and counts, and everything else (pooling, intervals, horizons) comes after.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,16 +37,21 @@ class Tally:
 
     def __add__(self, other: Self | int) -> "Tally":
         """Both tallies' windows; a window that is in both (other pixels of it) is added up."""
-        if isinstance(other, int):
-            return self
-        keys = np.stack([np.append(self.movie, other.movie), np.append(self.start, other.start)])
-        sums = np.concatenate([self.sums, other.sums])
+        return self if isinstance(other, int) else Tally.joined([self, other])
+
+    __radd__ = __add__
+
+    @classmethod
+    def joined(cls, parts: Sequence["Tally"]) -> "Tally":
+        """The sum of all parts at once, windows ordered by movie and start."""
+        keys = np.stack(
+            [np.concatenate([p.movie for p in parts]), np.concatenate([p.start for p in parts])]
+        )
+        sums = np.concatenate([p.sums for p in parts])
         unique, place = np.unique(keys, axis=1, return_inverse=True)
         added = np.zeros((unique.shape[1], *sums.shape[1:]))
         np.add.at(added, place.reshape(-1), sums)
-        return Tally(unique[0], unique[1], added)
-
-    __radd__ = __add__
+        return cls(unique[0], unique[1], added)
 
     def __len__(self) -> int:
         return len(self.movie)

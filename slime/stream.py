@@ -97,9 +97,7 @@ class WindowStream(IterableDataset[Batch]):
         self.batch_size, self.seed, self.crop = batch_size, seed, crop
         self.memory_budget, self.device = memory_budget, torch.device(device)
         self._check()
-        self.starts = [
-            _starts(m, s, spec) for m, s in zip(self.movies, self.splits, strict=True)
-        ]
+        self.starts = [_starts(m, s, spec) for m, s in zip(self.movies, self.splits, strict=True)]
         if not self.n_windows:
             raise SlimeError(
                 f"no window of {spec.span} frames is free of blank frames in split "
@@ -142,16 +140,16 @@ class WindowStream(IterableDataset[Batch]):
     def _check_sizes(self) -> None:
         shapes = {(m.sizes["channel"], m.sizes["y"], m.sizes["x"]) for m in self.movies}
         if len({c for c, _, _ in shapes}) > 1:
-            raise SlimeError(f"movies of {sorted(c for c, _, _ in shapes)} channels cannot be mixed")
+            raise SlimeError(
+                f"movies of {sorted(c for c, _, _ in shapes)} channels cannot be mixed"
+            )
         if self.crop is None and len(shapes) > 1:
             sizes = ", ".join(f"{m.name} {m.sizes['y']} x {m.sizes['x']}" for m in self.movies)
             raise SlimeError(
                 f"movies of unequal size cannot share a batch ({sizes}): data.crop=[height,width]"
             )
         for movie in self.movies:
-            if self.crop and (
-                self.crop[0] > movie.sizes["y"] or self.crop[1] > movie.sizes["x"]
-            ):
+            if self.crop and (self.crop[0] > movie.sizes["y"] or self.crop[1] > movie.sizes["x"]):
                 raise SlimeError(
                     f"data.crop={list(self.crop)} is larger than {movie.name}: "
                     f"{movie.sizes['y']} x {movie.sizes['x']}"
@@ -459,6 +457,8 @@ def _finite(
     most neutral input; they are left out of every loss and score.
     """
     bad = ~np.isfinite(frames)
+    if bad.any() and "blank" in movie.coords:
+        bad[np.asarray(movie["blank"].values[start : start + len(frames)], bool)] = False
     if not bad.any():
         return frames
     counted = bad if mask is None else bad & mask

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from slime.errors import SlimeError
+from slime.settings import setting
 from slime.split import Split
 
 
@@ -19,10 +20,10 @@ class WindowSpec:
     16
     """
 
-    n_in: int = 1
-    n_out: int = 1
-    step: int = 1
-    hop: int = 1
+    n_in: int = setting(1, "frames given")
+    n_out: int = setting(1, "frames predicted, each from those before it, that the loss sums over")
+    step: int = setting(1, "frames between two frames of a window")
+    hop: int = setting(1, "frames between the starts of two windows")
 
     def __post_init__(self) -> None:
         for name in ("n_in", "n_out", "step", "hop"):

@@ -4,6 +4,7 @@ Every net takes `b t c y x` and folds time into channels, so that a windowed var
 (`n_in`), not a class; n_in=1 is the plain one.
 """
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 from torch import nn
@@ -12,8 +13,23 @@ from slime.errors import SlimeError, nearest
 from slime.nets.cnn import CNN
 from slime.nets.frame_mlp import FrameMLP
 from slime.nets.patch_mlp import PatchMLP
+from slime.settings import setting
 
 NetKind = Literal["frame_mlp", "patch_mlp", "cnn"]
+
+
+@dataclass(frozen=True)
+class NetSpec:
+    """Which net, how large, and what it predicts."""
+
+    kind: NetKind = setting("cnn", "family of the net")
+    head: Literal["direct", "residual"] = setting(
+        "residual", "predict the next frame itself, or the change from the last one"
+    )
+    width: int = setting(32, "hidden features")
+    depth: int = setting(4, "layers, the last one included")
+    kernel: int = setting(5, "side of patch_mlp's patch in pixels (odd; 1 is per pixel)")
+    dropout: float = setting(0.0, "share of hidden features left out while training")
 
 
 def build_net(

@@ -6,52 +6,41 @@ noise, and with it the error that no forecast can remove, can be had from the sa
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, UInt16
 from scipy.ndimage import gaussian_filter
 
 from slime.errors import SlimeError
+from slime.simulate.settings import check_range, setting
 
 CHANNELS = ("cells", "camp")
 
 
 @dataclass(frozen=True)
 class CameraSpec:
-    """The stain, the light and the chip; electrons are what a bright cell gives in one exposure."""
+    """The stain, the light and the chip."""
 
-    spot_sigma_px: float = 1.0  # width of one cell's image
-    labelled_fraction: float = 0.5  # cells that carry the marker of the first channel
-    marker_electrons: float = 2000.0  # of one labelled cell
-    reporter_electrons: float = 2000.0  # of one cell with no cAMP inside
-    reporter_half_b: float = 30.0  # cAMP inside, in K_R, that halves the reporter's light
-    background_electrons: float = 200.0  # of the medium, per pixel
-    falloff: float = 0.25  # light lost in the corners, as a share of the centre's
-    bleach_per_hour: float = 0.05  # share of the light lost in the first hour, exponentially
-    read_noise_electrons: float = 3.0  # standard deviation
-    electrons_per_count: float = 1.0
-    offset_counts: float = 100.0
-    bits: Literal[12, 16] = 16
+    spot_sigma_px: float = setting(1.0, "width of the image of one cell")
+    labelled_fraction: float = setting(0.5, "cells that carry the marker; all carry the reporter")
+    marker_electrons: float = setting(2000.0, "light of the marker of one cell in one exposure")
+    reporter_electrons: float = setting(2000.0, "light of the reporter of a cell without cAMP")
+    reporter_half_b: float = setting(30.0, "cAMP inside, in K_R, that halves the reporter's light")
+    background_electrons: float = setting(200.0, "light of the medium on a pixel")
+    falloff: float = setting(0.25, "light lost in the corners, as a share of the centre's")
+    bleach_per_hour: float = setting(0.05, "share of the label lost in the first hour")
+    read_noise_electrons: float = setting(3.0, "standard deviation of a reading")
+    electrons_per_count: float = setting(1.0, "electrons for one count")
+    offset_counts: float = setting(100.0, "count of a dark pixel")
+    bits: int = setting(16, "of a count, 12 or 16; higher counts are held at the largest")
 
     def __post_init__(self):
-        for name in ("spot_sigma_px", "reporter_half_b", "electrons_per_count"):
-            if not (value := getattr(self, name)) > 0:
-                raise SlimeError(f"{name} is {value}; it must be positive")
-        for name in (
-            "marker_electrons",
-            "reporter_electrons",
-            "background_electrons",
-            "read_noise_electrons",
-            "offset_counts",
-        ):
-            if not (value := getattr(self, name)) >= 0:
-                raise SlimeError(f"{name} is {value}; it must be 0 or positive")
-        if not 0 < self.labelled_fraction <= 1:
-            raise SlimeError(f"labelled_fraction is {self.labelled_fraction}; 0 < it <= 1")
-        for name in ("falloff", "bleach_per_hour"):
-            if not 0 <= (value := getattr(self, name)) < 1:
-                raise SlimeError(f"{name} is {value}; 0 <= it < 1")
+        check_range(self, "spot_sigma_px reporter_half_b electrons_per_count", above=0)
+        check_range(self, "marker_electrons reporter_electrons background_electrons", at_least=0)
+        check_range(self, "read_noise_electrons offset_counts", at_least=0)
+        check_range(self, "labelled_fraction", above=0, at_most=1)
+        check_range(self, "falloff bleach_per_hour", at_least=0, below=1)
         if self.bits not in (12, 16):
             raise SlimeError(f"bits is {self.bits}; a camera here has 12 or 16")
 

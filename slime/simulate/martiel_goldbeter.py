@@ -10,16 +10,15 @@ units of the receptor's dissociation constant K_R; minutes and millimetres throu
 Martiel & Goldbeter 1987, Biophys J 52:807, doi 10.1016/S0006-3495(87)83275-7.
 """
 
-import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import pad
 
-from slime.errors import SlimeError
+from slime.simulate.grid import laplacian
+from slime.simulate.settings import check_range, setting
 
 PULSE_G, PULSE_B = 8.0, 100.0  # a stimulus that excites every cell that is not refractory
 REFRACTORY_RHO = 0.25
@@ -34,29 +33,27 @@ class Kinetics:
     k2 = 0.666, k_e = 5.4 per minute the well-mixed system oscillates with a period of 10.7 min.
     """
 
-    k1_per_min: float = 0.09  # receptor desensitisation, free receptor
-    k2_per_min: float = 1.665  # receptor desensitisation, receptor with cAMP bound
-    l1: float = 10.0  # resensitisation over desensitisation, free receptor
-    l2: float = 0.005  # resensitisation over desensitisation, receptor with cAMP bound
-    c: float = 10.0  # affinity of the active over the desensitised receptor
-    lambda_: float = 0.01  # activity of the unbound cyclase, relative
-    theta: float = 0.01  # substrate affinity of the unbound cyclase, relative
-    epsilon: float = 1.0  # coupling of the receptor to the cyclase
-    q: float = 4000.0  # scale of the synthesis, K_m / K_R
-    sigma_per_min: float = 0.6  # largest rate of the cyclase
-    k_i_per_min: float = 1.7  # decay of the cAMP inside
-    k_t_per_min: float = 0.9  # transport of cAMP out of the cell
-    k_e_per_min: float = 9.0  # decay of the cAMP outside
-    h: float = 5.0  # volume outside over volume inside
-    alpha: float = 3.0  # ATP over the cyclase's K_m
-    diffusion_mm2_per_min: float = 0.024  # of the cAMP outside
+    k1_per_min: float = setting(0.09, "desensitisation of the free receptor")
+    k2_per_min: float = setting(1.665, "desensitisation of the receptor that holds cAMP")
+    l1: float = setting(10.0, "resensitisation over desensitisation, free receptor")
+    l2: float = setting(0.005, "resensitisation over desensitisation, receptor that holds cAMP")
+    c: float = setting(10.0, "affinity of the desensitised over the active receptor")
+    lambda_: float = setting(0.01, "activity of the free cyclase, relative")
+    theta: float = setting(0.01, "substrate affinity of the free cyclase, relative")
+    epsilon: float = setting(1.0, "coupling of the receptor to the cyclase")
+    q: float = setting(4000.0, "scale of the synthesis of cAMP, in K_R")
+    sigma_per_min: float = setting(0.6, "largest rate of the cyclase")
+    k_i_per_min: float = setting(1.7, "decay of the cAMP inside")
+    k_t_per_min: float = setting(0.9, "transport of cAMP out of the cell")
+    k_e_per_min: float = setting(9.0, "decay of the cAMP outside")
+    h: float = setting(5.0, "volume outside over volume inside")
+    alpha: float = setting(3.0, "ATP over the cyclase's Michaelis constant")
+    diffusion_mm2_per_min: float = setting(0.024, "diffusion of the cAMP outside")
 
     def __post_init__(self):
-        for field in fields(Kinetics):
-            value = getattr(self, field.name)
-            zero_is_right = field.name == "diffusion_mm2_per_min" and value == 0
-            if not (math.isfinite(value) and value > 0 or zero_is_right):
-                raise SlimeError(f"{field.name} is {value}; it must be a positive finite number")
+        check_range(self, "k1_per_min k2_per_min l1 l2 c lambda_ theta epsilon q", above=0)
+        check_range(self, "sigma_per_min k_i_per_min k_t_per_min k_e_per_min h alpha", above=0)
+        check_range(self, "diffusion_mm2_per_min", at_least=0)
 
 
 class Signal(NamedTuple):
@@ -65,23 +62,6 @@ class Signal(NamedTuple):
     rho: Float[Tensor, "m y x"]
     b: Float[Tensor, "m y x"]
     g: Float[Tensor, "m y x"]
-
-
-def laplacian(field: Float[Tensor, "m y x"]) -> Float[Tensor, "m y x"]:
-    """Five-point Laplacian times dx^2, no flux through the edges: its sum over a movie is 0."""
-    padded = pad(field, (1, 1, 1, 1), mode="replicate")
-    total = padded[:, :-2, 1:-1] + padded[:, 2:, 1:-1]
-    total += padded[:, 1:-1, :-2]
-    total += padded[:, 1:-1, 2:]
-    return total.sub_(field, alpha=4)
-
-
-def gradient(field: Float[Tensor, "m y x"], dx_mm: float) -> Float[Tensor, "m 2 y x"]:
-    """Central differences per millimetre, first along x and then along y; halved at the edges."""
-    padded = pad(field, (1, 1, 1, 1), mode="replicate")
-    along_x = padded[:, 1:-1, 2:] - padded[:, 1:-1, :-2]
-    along_y = padded[:, 2:, 1:-1] - padded[:, :-2, 1:-1]
-    return torch.stack([along_x, along_y], dim=1).mul_(0.5 / dx_mm)
 
 
 def receptor_rates(

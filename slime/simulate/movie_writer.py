@@ -6,11 +6,9 @@ tensors and numbers that the world hands over and gets back.
 """
 
 import fcntl
-import json
 import os
 import warnings
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,37 +16,14 @@ import numpy as np
 import torch
 import zarr
 from jaxtyping import UInt16
+from zarr.codecs import ZstdCodec
 
 import slime
 from slime.errors import SlimeError
+from slime.simulate.movie_header import MovieHeader, first_difference, stored_attributes
 
 AXES = ("time", "channel", "y", "x")
 State = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class MovieHeader:
-    """All that is known of a movie before its first frame; a half-made store must agree with it."""
-
-    n_frames: int
-    height_px: int
-    width_px: int
-    channels: tuple[str, ...]
-    frame_interval_s: float
-    pixel_um: float
-    experiment: str
-    seed: int
-    parameters: dict[str, Any] = field(default_factory=dict)  # plain JSON
-    frames_per_chunk: int = 16
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """The lengths of time, channel, y and x."""
-        return self.n_frames, len(self.channels), self.height_px, self.width_px
-
-    def attributes(self) -> dict[str, Any]:
-        """The header as the attributes of the store's group."""
-        return {"written_by": "slime", **json.loads(json.dumps(asdict(self)))}
 
 
 class MovieWriter:
@@ -63,22 +38,32 @@ class MovieWriter:
     """
 
     def __init__(self, path: Path, header: MovieHeader):
-        if path.exists():
-            raise SlimeError(f"{str(path)!r} exists already; give another name or remove it")
         self.path, self.header = path, header
         self.partial = path.with_name(f"{path.name}.partial")
-        self.saved = state_path(path)
-        _refuse_other_header(self.partial, header)
-        self.partial.mkdir(parents=True, exist_ok=True)
-        self._lock = _locked(self.partial)
-        kept = torch.load(self.saved, weights_only=True) if self.saved.exists() else None
-        if kept is None:
-            _create(self.partial, header)
-        self.n_written: int = kept["n_written"] if kept else 0
-        self.n_saturated: int = kept["n_saturated"] if kept else 0
-        self.state: State | None = kept["state"] if kept else None
-        self._pixels: Any = zarr.open_group(self.partial, mode="r+")["movie"]
+        self.n_written, self.n_saturated = 0, 0
+        self.state: State | None = None
         self._waiting: list[UInt16[np.ndarray, "c y x"]] = []
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = _Lock(path.with_name(f"{path.name}.partial.lock"))
+        try:
+            self._take_up()
+        except BaseException:
+            self.close()
+            raise
+
+    def _take_up(self) -> None:
+        """Begin the store, or go on with an unfinished one."""
+        if self.path.exists():
+            raise SlimeError(f"{str(self.path)!r} exists already; give another name or remove it")
+        _refuse_other_header(self.partial, self.header)
+        saved = state_path(self.path)
+        if saved.exists() and self.partial.exists():
+            kept = torch.load(saved, weights_only=True)
+            self.n_written, self.n_saturated = kept["n_written"], kept["n_saturated"]
+            self.state = kept["state"]
+        else:
+            _create(self.partial, self.header)
+        self._pixels: Any = zarr.open_group(self.partial, mode="r+")["movie"]
 
     def append(
         self,
@@ -86,7 +71,7 @@ class MovieWriter:
         state: Callable[[], State],
         n_saturated: int = 0,
     ) -> None:
-        """Add the next frame; at the end of a chunk write it and save the state after this frame."""
+        """Add the next frame; the last of a chunk writes the chunk and saves the state after it."""
         self._waiting.append(frame)
         self.n_saturated += n_saturated
         stop = self.n_written + len(self._waiting)
@@ -95,7 +80,7 @@ class MovieWriter:
         self._pixels[self.n_written : stop] = np.stack(self._waiting)
         self.n_written, self._waiting = stop, []
         counts = {"n_written": stop, "n_saturated": self.n_saturated}
-        _save_aside(self.saved, {**counts, "state": state()})
+        _save_aside(state_path(self.path), {**counts, "state": state()})
 
     def finish(self) -> Path:
         """Mark the store complete, give it its name and drop the state.
@@ -112,12 +97,15 @@ class MovieWriter:
         group.attrs.update({"n_saturated": self.n_saturated, "complete": True})
         with warnings.catch_warnings():
             # zarr 3.1 warns that other readers may not know consolidated metadata; they ignore it
-            warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+            warnings.simplefilter("ignore", UserWarning)
             zarr.consolidate_metadata(group.store)
         os.rename(self.partial, self.path)
-        self.saved.unlink(missing_ok=True)
-        os.close(self._lock)
+        state_path(self.path).unlink(missing_ok=True)
         return self.path
+
+    def close(self) -> None:
+        """Let other processes write the store; what is not yet a whole chunk is forgotten."""
+        self._lock.release()
 
 
 def state_path(path: Path) -> Path:
@@ -133,10 +121,10 @@ def is_finished(path: Path, header: MovieHeader) -> bool:
     """
     if not path.exists():
         return False
-    found = dict(zarr.open_group(path, mode="r").attrs) if (path / "zarr.json").exists() else {}
+    found = stored_attributes(path)
     if not found.get("complete"):
         raise SlimeError(f"{str(path)!r} exists and is no movie of slime; give another name")
-    if difference := _first_difference(found, header):
+    if difference := first_difference(found, header):
         raise SlimeError(
             f"{str(path)!r} exists, made with {difference}; give another name or remove it"
         )
@@ -145,40 +133,29 @@ def is_finished(path: Path, header: MovieHeader) -> bool:
 
 
 def _refuse_other_header(partial: Path, header: MovieHeader) -> None:
-    if not (partial / "zarr.json").exists():
-        return
-    found = dict(zarr.open_group(partial, mode="r").attrs)
-    if difference := _first_difference(found, header):
+    found = stored_attributes(partial)
+    if found and (difference := first_difference(found, header)):
         raise SlimeError(
             f"{str(partial)!r} was begun with {difference}; go on with that, or remove it"
         )
 
 
-def _first_difference(found: dict[str, Any], header: MovieHeader) -> str:
-    """The first setting in which a store differs from the header, in words, or nothing."""
-    stored, asked = _flat(found), _flat(header.attributes())
-    for name in asked | stored:
-        if name in asked and stored.get(name) != asked[name]:
-            return f"{name} = {stored.get(name, 'nothing')}, not {asked[name]}"
-    return ""
+class _Lock:
+    """A file that one process at a time can hold, until it is released or the process ends."""
 
+    def __init__(self, path: Path):
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self.descriptor)
+            store = str(path).removesuffix(".partial.lock")
+            raise SlimeError(f"{store!r} is being written by another process") from error
 
-def _flat(attributes: dict[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in attributes.items():
-        flat |= _flat(value) if isinstance(value, dict) else {name: value}
-    return flat
-
-
-def _locked(folder: Path) -> int:
-    """A lock on the folder, held until the descriptor is closed or the process ends."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(descriptor)
-        raise SlimeError(f"{str(folder)!r} is being written by another process") from error
-    return descriptor
+    def release(self) -> None:
+        self.path.unlink(missing_ok=True)
+        os.close(self.descriptor)
 
 
 def _create(partial: Path, header: MovieHeader) -> None:
@@ -191,7 +168,7 @@ def _create(partial: Path, header: MovieHeader) -> None:
         dtype="uint16",
         fill_value=0,
         dimension_names=AXES,
-        compressors=[zarr.codecs.ZstdCodec(level=3, checksum=True)],
+        compressors=[ZstdCodec(level=3, checksum=True)],
         config={"write_empty_chunks": True},
         attributes={"written_by": "slime"},
     )

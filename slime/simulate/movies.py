@@ -1,26 +1,32 @@
 """Several movies of one world made in one run, one store each."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from contextlib import ExitStack, closing
+from dataclasses import asdict
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from tqdm import tqdm
 
-from slime.errors import SlimeError, nearest
+from slime.errors import SlimeError
 from slime.simulate.movie_writer import MovieHeader, MovieWriter, is_finished
+from slime.simulate.settings import Setting, list_fields, sort_settings
 from slime.simulate.worlds import Recording, Take, World, find_world
 
-SIZE = "size_px"  # height and width of a square world at once
+SIZE = Setting("size_px", None, "height and width at once")
 
 
 class Plan(NamedTuple):
     """The settings of a run, each with the noun that owns it."""
 
+    world: World
+    recording: Recording
     spec: Any
     camera: Any
-    recording: Recording
+    device: str
 
 
 def make_movies(
@@ -41,78 +47,71 @@ def make_movies(
     Args:
         seeds: one a path.
         progress: show a bar, on a terminal only and if the run takes longer than two seconds.
-        settings: fields of the world's spec, its camera and `Recording` (`n_frames`,
-            `frame_interval_s`, `warm_up_min`, `frames_per_chunk`), or `size_px`.
+        settings: fields of the world's spec, of its camera and of `Recording`, or `size_px`.
 
     Raises:
         SlimeError: a setting is unknown or out of its range, or a store holds another movie.
     """
-    chosen = find_world(world)
-    plan = plan_run(chosen, settings)
+    plan = plan_movies(world, device, settings)
     stores = [Path(path) for path in paths]
-    if len(stores) != len(seeds):
-        raise SlimeError(f"there are {len(stores)} paths and {len(seeds)} seeds; one a path")
-    if len({path.resolve() for path in stores}) != len(stores):
-        raise SlimeError("two movies have one path; each needs its own")
-    headers = [
-        _header(chosen, plan, path, seed, world=world, device=device)
-        for path, seed in zip(stores, seeds, strict=True)
-    ]
-    pairs = list(zip(stores, headers, strict=True))
-    writers = [MovieWriter(*pair) for pair in pairs if not is_finished(*pair)]
-    n_left = sum(plan.recording.n_frames - writer.n_written for writer in writers)
-    # disable=None: silent where stderr is no terminal
-    with tqdm(
-        total=n_left, unit="frame", delay=2, disable=None if progress else True, desc=world
-    ) as bar:
+    _check_pairs(stores, seeds)
+    headers = [_header(plan, path, seed) for path, seed in zip(stores, seeds, strict=True)]
+    wanted = [pair for pair in zip(stores, headers, strict=True) if not is_finished(*pair)]
+    with ExitStack() as stack:
+        writers = [stack.enter_context(closing(MovieWriter(*pair))) for pair in wanted]
+        n_left = sum(plan.recording.n_frames - writer.n_written for writer in writers)
+        # disable=None: silent where stderr is no terminal
+        silent = None if progress else True
+        bar = stack.enter_context(
+            tqdm(total=n_left, unit="frame", delay=2, disable=silent, desc=world)
+        )
         for batch in _batches(writers):
-            for n_new in _record(chosen, plan, batch, device):
+            for n_new in _record(plan, batch):
                 bar.update(n_new)
     return stores
 
 
-def plan_run(world: World, settings: dict[str, Any]) -> Plan:
+def plan_movies(world: str, device: str, settings: dict[str, Any]) -> Plan:
     """The settings sorted by the noun that owns them, the rest at their defaults."""
-    owners = (world.spec, world.camera, Recording)
-    settings = dict(settings)
-    if SIZE in settings:
-        size = settings.pop(SIZE)
-        settings = {"height_px": size, "width_px": size} | settings
-    known = {field.name: field for owner in owners for field in fields(owner)}
-    for name, value in settings.items():
-        if name not in known:
-            raise SlimeError(f"there is no setting {name!r}{nearest(name, [*known, SIZE])}")
-        settings[name] = _typed(name, value, type(known[name].default))
-    return Plan(
-        *(
-            owner(**{f.name: settings[f.name] for f in fields(owner) if f.name in settings})
-            for owner in owners
-        )
-    )
-
-
-def _typed(name: str, value: Any, kind: type) -> Any:
-    """The value as the kind its default has; a whole number will do for a fractional one."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or (kind is int and value != int(value)):
-        expected = "whole number" if kind is int else "number"
-        raise SlimeError(f"{name} is {value!r}; it must be a {expected}")
-    return kind(value)
-
-
-def list_settings(world: str) -> list[tuple[str, Any]]:
-    """The name and the default of every setting of a world."""
     chosen = find_world(world)
+    if SIZE.name in settings:
+        size = settings[SIZE.name]
+        rest = {name: value for name, value in settings.items() if name != SIZE.name}
+        settings = {"height_px": size, "width_px": size} | rest
     owners = (Recording, chosen.spec, chosen.camera)
-    return [(field.name, field.default) for owner in owners for field in fields(owner)]
+    recording, spec, camera = sort_settings(settings, owners, others=[SIZE.name])
+    _check_device(device)
+    return Plan(chosen, recording, spec, camera, device)
 
 
-def _header(
-    chosen: World, plan: Plan, path: Path, seed: int, *, world: str, device: str
-) -> MovieHeader:
+def list_settings(world: str) -> list[Setting]:
+    """Every setting of a world: its name, its default and what it means."""
+    chosen = find_world(world)
+    return [*list_fields([Recording]), SIZE, *list_fields([chosen.spec, chosen.camera])]
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise SlimeError(f"device {device!r} cannot be used here: {reason}") from error
+
+
+def _check_pairs(stores: list[Path], seeds: Sequence[int]) -> None:
+    if len(stores) != len(seeds):
+        raise SlimeError(f"there are {len(stores)} paths and {len(seeds)} seeds; one a path")
+    if len({path.resolve() for path in stores}) != len(stores):
+        raise SlimeError("two movies have the same path; each needs its own")
+    for seed in seeds:
+        if not 0 <= seed < 2**63:
+            raise SlimeError(f"seed is {seed}; it must be a whole number from 0 to 2**63 - 1")
+
+
+def _header(plan: Plan, path: Path, seed: int) -> MovieHeader:
     parameters = {
-        "world": world,
-        "device": device,
+        "world": plan.world.name,
+        "device": plan.device,
         "warm_up_min": plan.recording.warm_up_min,
         "spec": asdict(plan.spec),
         "camera": asdict(plan.camera),
@@ -121,11 +120,11 @@ def _header(
         n_frames=plan.recording.n_frames,
         height_px=plan.spec.height_px,
         width_px=plan.spec.width_px,
-        channels=chosen.channels,
+        channels=plan.world.channels,
         frame_interval_s=plan.recording.frame_interval_s,
-        pixel_um=chosen.pixel_um(plan.spec),
+        pixel_um=plan.world.pixel_um(plan.spec),
         experiment=path.name.removesuffix(".zarr"),
-        seed=seed,
+        seed=int(seed),
         parameters=parameters,
         frames_per_chunk=plan.recording.frames_per_chunk,
     )
@@ -137,18 +136,17 @@ def _batches(writers: list[MovieWriter]) -> list[list[MovieWriter]]:
     return [list(batch) for _, batch in groupby(in_order, key=lambda writer: writer.n_written)]
 
 
-def _record(world: World, plan: Plan, writers: list[MovieWriter], device: str) -> Iterator[int]:
+def _record(plan: Plan, writers: list[MovieWriter]) -> Iterator[int]:
     """Film one batch to its end; yields the frames written at every shot."""
-    states = [writer.state for writer in writers if writer.state is not None]
     take = Take(
         seeds=[writer.header.seed for writer in writers],
         first=writers[0].n_written,
-        states=states or None,
-        device=device,
+        states=[writer.state for writer in writers if writer.state is not None],
+        device=plan.device,
     )
-    for shot in world.film(plan.spec, plan.camera, plan.recording, take):
+    for shot in plan.world.film(plan.spec, plan.camera, plan.recording, take):
         for m, (writer, exposure) in enumerate(zip(writers, shot.exposures, strict=True)):
-            writer.append(exposure.frame, lambda m=m: shot.state_of(m), exposure.n_saturated)
+            writer.append(exposure.frame, partial(shot.state_of, m), exposure.n_saturated)
         yield len(writers)
     for writer in writers:
         writer.finish()

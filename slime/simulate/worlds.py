@@ -2,41 +2,38 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
 
 from slime.errors import SlimeError, nearest
 from slime.simulate.camera import CHANNELS, CameraSpec, Exposure, expected_counts, expose
 from slime.simulate.dictyostelium import (
-    DictyosteliumSpec,
     DictyosteliumState,
     advanced,
     batched,
     initial_state,
     one_movie,
 )
+from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.movie_writer import State
+from slime.simulate.settings import check_range, setting
 
 
 @dataclass(frozen=True)
 class Recording:
     """When frames are taken and how they are stored."""
 
-    n_frames: int = 400
-    frame_interval_s: float = 15.0
-    warm_up_min: float = 15.0  # simulated before the first frame
-    frames_per_chunk: int = 16
+    n_frames: int = setting(400, "frames of a movie")
+    frame_interval_s: float = setting(15.0, "seconds between frames")
+    warm_up_min: float = setting(15.0, "minutes simulated before the first frame")
+    frames_per_chunk: int = setting(16, "whole frames in a chunk of the store")
 
     def __post_init__(self):
-        for name in ("n_frames", "frames_per_chunk"):
-            if (value := getattr(self, name)) < 1:
-                raise SlimeError(f"{name} is {value}; it must be 1 or more")
-        if not 0 < self.frame_interval_s < float("inf"):
-            raise SlimeError(f"frame_interval_s is {self.frame_interval_s}; it must be positive")
-        if not 0 <= self.warm_up_min < float("inf"):
-            raise SlimeError(f"warm_up_min is {self.warm_up_min}; it must be 0 or positive")
+        check_range(self, "n_frames frames_per_chunk", at_least=1)
+        check_range(self, "frame_interval_s", above=0)
+        check_range(self, "warm_up_min", at_least=0)
 
 
 class Shot(NamedTuple):
@@ -51,13 +48,14 @@ class Take(NamedTuple):
 
     seeds: list[int]
     first: int = 0
-    states: list[State] | None = None
+    states: Sequence[State] = ()
     device: str = "cpu"
 
 
 class World(NamedTuple):
     """What the recorder must know of a world: its settings, what is seen, and how it is filmed."""
 
+    name: str
     spec: type
     camera: type
     channels: tuple[str, ...]
@@ -75,15 +73,10 @@ def film_dictyostelium(
     """
     if spec.n_cells == 0:
         raise SlimeError(f"cells_per_mm2 is {spec.cells_per_mm2}: the camera needs cells")
-    interval_min = recording.frame_interval_s / 60
+    state = _first_state(spec, recording, take)
     for index in range(take.first, recording.n_frames):
         if index > take.first:
-            state = advanced(state, spec, interval_min)
-        elif take.states:
-            state = advanced(batched(take.states, take.device), spec, interval_min)
-        else:
-            start = initial_state(spec, take.seeds, take.device)
-            state = advanced(start, spec, recording.warm_up_min)
+            state = advanced(state, spec, recording.frame_interval_s / 60)
         seconds = index * recording.frame_interval_s
         exposures = [
             expose(
@@ -93,7 +86,16 @@ def film_dictyostelium(
             )
             for m, seed in enumerate(take.seeds)
         ]
-        yield Shot(exposures, lambda m, state=state: one_movie(state, m))
+        yield Shot(exposures, partial(one_movie, state))
+
+
+def _first_state(spec: DictyosteliumSpec, recording: Recording, take: Take) -> DictyosteliumState:
+    """The state at frame `take.first`: after the warm-up, or one frame after the saved ones."""
+    if take.states:
+        saved = batched(take.states, take.device)
+        return advanced(saved, spec, recording.frame_interval_s / 60)
+    start = initial_state(spec, take.seeds, take.device)
+    return advanced(start, spec, recording.warm_up_min)
 
 
 def dictyostelium_counts(
@@ -104,20 +106,20 @@ def dictyostelium_counts(
     seconds: float,
 ) -> np.ndarray:
     """The mean counts "c y x" of movie `m`: what the camera would read without noise."""
-    places_px = (state.cells_mm[m].double() / spec.dx_mm).cpu().numpy()
-    b = state.signal.b[m].double().cpu().numpy()
+    places_px = (state.cells_mm[m].cpu().double() / spec.dx_mm).numpy()
+    b = state.signal.b[m].cpu().double().numpy()
     return expected_counts(places_px, b, camera, seconds=seconds)
 
 
-WORLDS = {
-    "dictyostelium": World(
-        spec=DictyosteliumSpec,
-        camera=CameraSpec,
-        channels=CHANNELS,
-        pixel_um=lambda spec: 1000 * spec.dx_mm,
-        film=film_dictyostelium,
-    ),
-}
+_DICTYOSTELIUM = World(
+    name="dictyostelium",
+    spec=DictyosteliumSpec,
+    camera=CameraSpec,
+    channels=CHANNELS,
+    pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
+    film=film_dictyostelium,
+)
+WORLDS = {world.name: world for world in (_DICTYOSTELIUM,)}
 
 
 def find_world(name: str) -> World:

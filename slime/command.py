@@ -1,0 +1,32 @@
+"""How every script ends: 0 done, 2 the user's mistake in one line, 130 interrupted, else our bug."""
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+
+from slime.errors import SlimeError
+
+
+def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
+    """Call `main` with the command line and leave with the exit code of what happened."""
+    try:
+        code = main(sys.argv[1:]) or 0
+    except SlimeError as error:
+        print(f"{_name()}: {' '.join(str(error).split())}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print(f"{_name()}: interrupted; what was finished is saved", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        code = 0
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        print(f"{_name()}: {error}; what was finished is saved", file=sys.stderr)
+        code = 2
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+def _name() -> str:
+    return sys.argv[0].rsplit("/", 1)[-1]

@@ -1,0 +1,276 @@
+"""Training as a generator of Records, and the one evaluation that every forecast goes through."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from slime.errors import SlimeError
+from slime.score import Tally, mse, skill, tally_windows
+from slime.settings import setting
+from slime.stepper import Step, Stepper, rollout
+from slime.stream import Batch, WindowStream
+
+CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
+
+Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class OptimSpec:
+    """How a net is trained: AdamW, linear warm-up, cosine to zero."""
+
+    lr: float = setting(3e-3, "learning rate at its highest")
+    epochs: int = setting(30, "passes over the train windows, at most")
+    batch_size: int = setting(32, "windows a step")
+    weight_decay: float = setting(1e-4, "AdamW's weight decay, of weights alone")
+    warmup: float = setting(0.05, "share of the steps in which the rate rises")
+    clip: float = setting(1.0, "norm at which gradients are clipped; 0 does not clip")
+    patience: int = setting(10, "epochs without a better validation loss before stopping")
+    augment: bool = setting(
+        True, "turn and mirror windows at random (the 8 symmetries of a square)"
+    )
+    autocast: bool = setting(True, "bfloat16 where it helps (cuda)")
+
+    def __post_init__(self) -> None:
+        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
+            if getattr(self, name) < least:
+                raise SlimeError(f"optim.{name}={getattr(self, name)} must be at least {least}")
+        if not self.lr > 0 or not math.isfinite(self.lr):
+            raise SlimeError(f"optim.lr={self.lr} must be above 0")
+        if self.weight_decay < 0 or self.clip < 0:
+            raise SlimeError("optim.weight_decay and optim.clip must be 0 or more")
+        if not 0 <= self.warmup < 1:
+            raise SlimeError(f"optim.warmup={self.warmup} must be at least 0 and below 1")
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one epoch came to.
+
+    Losses are squared errors in units of the squared root mean square change, averaged over
+    channels, so that forecasting no change costs about 1; `val_mse` is in movie units squared.
+    `resume` holds what `fit` needs to go on from here, as plain tensors and numbers.
+    """
+
+    epoch: int
+    step: int
+    train_loss: float
+    val_loss: float
+    val_mse: float
+    val_skill: float
+    lr: float
+    grad_norm: float
+    seconds: float
+    windows_per_s: float
+    wait_share: float
+    best: bool
+    epochs_since_best: int
+    resume: dict[str, Any] = field(repr=False, compare=False)
+
+    def row(self) -> dict[str, Any]:
+        """The record as one line of numbers."""
+        return {k: v for k, v in asdict(self).items() if k != "resume"}
+
+
+def persistence(past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
+    """The last frame given, the opponent of every forecast."""
+    return past[:, -1]
+
+
+def learning_rate(step: int, n_steps: int, optim: OptimSpec) -> float:
+    """The rate at a step: a linear rise, then half a cosine down to 0."""
+    warm = max(1, round(optim.warmup * n_steps))
+    if step < warm:
+        return optim.lr * (step + 1) / warm
+    return optim.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, n_steps - warm)))
+
+
+def fit(
+    stepper: Stepper,
+    train: WindowStream,
+    val: Iterable[Batch],
+    optim: OptimSpec,
+    *,
+    seed: int = 0,
+    resume: dict[str, Any] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[Record]:
+    """Train in place, one Record an epoch; saving, logging and stopping are the caller's.
+
+    The order of windows and their augmentation depend on seed and epoch alone, and dropout on
+    torch's own state, which `Record.resume` keeps: a run that goes on from it ends bitwise as one
+    that was never stopped (on the CPU, with the same threads).
+
+    Raises:
+        SlimeError: the loss is not finite.
+    """
+    device = next(stepper.parameters()).device
+    optimizer = torch.optim.AdamW(_weight_groups(stepper, optim), lr=optim.lr)
+    first, best, since_best = 0, math.inf, 0
+    if resume is not None:
+        optimizer.load_state_dict(resume["optimizer"])
+        torch.set_rng_state(resume["rng"])
+        train.load_state_dict({"epoch": resume["epoch"], "batch": len(train)})
+        first, best, since_best = resume["epoch"] + 1, resume["best"], resume["epochs_since_best"]
+    n_steps = optim.epochs * len(train)
+    reference = evaluate(persistence, val)
+    for epoch in range(first, optim.epochs):
+        began, waited = time.perf_counter(), train.wait_s
+        draw = np.random.default_rng((seed, epoch, 1))
+        loss_sum, grad_sum = torch.zeros((), device=device), torch.zeros((), device=device)
+        stepper.train()
+        batches = enumerate(train)
+        if progress is not None:
+            batches = progress(batches, len(train), f"epoch {epoch + 1} of {optim.epochs}")
+        for i, batch in batches:
+            step = epoch * len(train) + i
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, n_steps, optim)
+            if optim.augment:
+                batch = turned(batch, int(draw.integers(8)))
+            loss = _loss(stepper, batch, autocast=optim.autocast and device.type == "cuda")
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            norm = nn.utils.clip_grad_norm_(stepper.parameters(), optim.clip or math.inf)
+            optimizer.step()
+            loss_sum += loss.detach() * len(batch.past)
+            grad_sum += norm.detach()
+            if i % CHECK_EVERY == CHECK_EVERY - 1:
+                _check_finite(loss_sum, epoch, i, len(train))
+        _check_finite(loss_sum, epoch, len(train) - 1, len(train))
+        seconds = time.perf_counter() - began
+        tally = evaluate(stepper, val)
+        val_loss = _in_changes(tally, stepper)
+        is_best = val_loss < best
+        best, since_best = (val_loss, 0) if is_best else (best, since_best + 1)
+        yield Record(
+            epoch=epoch,
+            step=(epoch + 1) * len(train),
+            train_loss=loss_sum.item() / train.n_windows,
+            val_loss=val_loss,
+            val_mse=float(mse(tally.total(), pool=True)[0, 0]),
+            val_skill=float(skill(tally.total(), reference.total(), pool=True)[0, 0]),
+            lr=optimizer.param_groups[0]["lr"],
+            grad_norm=grad_sum.item() / len(train),
+            seconds=seconds,
+            windows_per_s=train.n_windows / seconds,
+            wait_share=(train.wait_s - waited) / seconds,
+            best=is_best,
+            epochs_since_best=since_best,
+            resume={
+                "epoch": epoch,
+                "best": best,
+                "epochs_since_best": since_best,
+                "optimizer": optimizer.state_dict(),
+                "rng": torch.get_rng_state(),
+            },
+        )
+
+
+def evaluate(stepper: Step, batches: Iterable[Batch], *, progress: Progress | None = None) -> Tally:
+    """Forecast every window as far as its future goes, each step fed with its own forecasts.
+
+    Only future frames are scored, those under a mask left out. A module is put into eval mode and
+    back.
+    """
+    if progress is not None and isinstance(batches, WindowStream):
+        batches = progress(batches, len(batches), "scoring")
+    training = isinstance(stepper, nn.Module) and stepper.training
+    if isinstance(stepper, nn.Module):
+        stepper.eval()
+    try:
+        with torch.inference_mode():
+            parts = [
+                tally_windows(
+                    rollout(stepper, batch.past, batch.future.shape[1]),
+                    batch.future,
+                    batch.mask,
+                    batch.movie,
+                    batch.start,
+                )
+                for batch in batches
+            ]
+    finally:
+        if isinstance(stepper, nn.Module):
+            stepper.train(training)
+    if not parts:
+        raise SlimeError("there is no window to evaluate")
+    return Tally.joined(parts)
+
+
+def turned(batch: Batch, symmetry: int) -> Batch:
+    """The batch under one of the 8 symmetries of the square (of the rectangle: 4, no transpose)."""
+    flip_y, flip_x, swap = symmetry & 1, symmetry & 2, symmetry & 4
+
+    def turn(frames: Tensor) -> Tensor:
+        axes = [axis for axis, flip in ((-2, flip_y), (-1, flip_x)) if flip]
+        frames = frames.flip(axes) if axes else frames
+        square = frames.shape[-1] == frames.shape[-2]
+        return rearrange(frames, "b t c y x -> b t c x y") if swap and square else frames
+
+    return batch._replace(
+        past=turn(batch.past),
+        future=turn(batch.future),
+        mask=None if batch.mask is None else turn(batch.mask),
+    )
+
+
+def _loss(stepper: Stepper, batch: Batch, *, autocast: bool) -> Float[Tensor, ""]:
+    """Squared error in units of the squared change, over the pixels that count."""
+    with torch.autocast(batch.past.device.type, torch.bfloat16, enabled=autocast):
+        forecast = rollout(stepper, batch.past, batch.future.shape[1])
+    error = (forecast.float() - batch.future) / stepper.scale.delta_std[:, None, None]
+    if batch.mask is None:
+        return error.square().mean()
+    counts = batch.mask.to(error.dtype)
+    return (error.square() * counts).sum() / counts.sum().clamp(min=1)
+
+
+def _in_changes(tally: Tally, stepper: Stepper) -> float:
+    """Mean squared error in the units of the training loss."""
+    change = stepper.scale.delta_std.detach().cpu().double().numpy()
+    return float((mse(tally.total()) / change**2).mean())
+
+
+def _weight_groups(stepper: Stepper, optim: OptimSpec) -> list[dict[str, Any]]:
+    """Weight decay for matrices and kernels, none for biases and other vectors."""
+    weights = [p for p in stepper.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in weights if p.ndim > 1], "weight_decay": optim.weight_decay},
+        {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+
+
+def _check_finite(loss_sum: Tensor, epoch: int, i: int, n: int) -> None:
+    if not torch.isfinite(loss_sum):
+        raise SlimeError(
+            f"the loss is not finite by batch {i + 1} of {n} of epoch {epoch + 1}: a smaller "
+            "optim.lr would do; the best and last checkpoints stand as they were"
+        )
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; "auto" takes cuda, then mps, then the CPU.
+
+    Raises:
+        SlimeError: no such device here.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except Exception as error:
+        here = ["cpu"] + ["cuda"] * torch.cuda.is_available()
+        raise SlimeError(f"device={name}: there is none here, but {', '.join(here)}") from error
+    return device

@@ -1,0 +1,323 @@
+"""From the user's stores to movies that may be trained on together, cut into splits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import xarray as xr
+
+from slime.audit import (
+    AuditReport,
+    Progress,
+    Twins,
+    audit,
+    check_audit,
+    decorrelation_frames,
+    find_twins,
+)
+from slime.errors import SlimeError
+from slime.movie import experiment_of, open_movies
+from slime.settings import setting
+from slime.split import Split, Timeline, check_shares, movie_splits, temporal_splits, twin_splits
+from slime.windows import WindowSpec
+
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+MAX_EMBARGO = 10  # frames; decorrelation takes 1 to 10 frames on the movies it was tried on
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which movies, how they are read and how they are cut."""
+
+    stores: list[str] = setting([], "zarr stores; none is the demo, which simulates its own")
+    variable: str | None = setting(None, "array of a group that holds several")
+    axes: Any = setting(None, "meaning of the stored axes, TCZYX or time,channel,z,y,x")
+    channels: Any = setting(None, "names or numbers of the channels to keep; all by default")
+    z: Any = setting("max", "projection of the z axis: max, mean or the number of a slice")
+    mask: str | None = setting(
+        None, "where pixels count: a variable of the store (~name inverts it), a .npy or zarr path"
+    )
+    frame_interval_s: float | None = setting(None, "seconds between frames; replaces the store's")
+    pixel_um: float | None = setting(None, "micrometres a pixel; replaces the store's")
+    experiment: Any = setting(
+        None, "name of each store's experiment (one, or a list); by default the file's stem"
+    )
+    movie: int | None = setting(None, "which movie, where a store has an axis of them; all else")
+    split: Literal["time", "movie"] = setting(
+        "time", "cut each movie in time, or hold out whole experiments"
+    )
+    shares: Any = setting(
+        None, "shares of train, val and test (test may be absent); 0.7, 0.15, 0.15 by default"
+    )
+    gap: int | None = setting(
+        None, "frames left out at each border; by default a window's span - 1 and an embargo"
+    )
+    blank: Literal["skip", "refuse"] = setting("skip", "what to do about blank frames")
+    missing: Literal["refuse", "fill"] = setting("refuse", "what to do about lost chunks")
+    mix: bool = setting(False, "train on movies of different frame interval or pixel size at once")
+    crop: list[int] | None = setting(None, "[height, width] in pixels cut from each train window")
+    memory_gib: float = setting(2.0, "decoded frames held in memory at once, GiB")
+
+    def __post_init__(self) -> None:
+        if not self.memory_gib > 0:
+            raise SlimeError(f"data.memory_gib={self.memory_gib} must be above 0")
+        if self.crop is not None and (len(self.crop) != 2 or min(self.crop) < 1):
+            raise SlimeError(f"data.crop={list(self.crop)} must be [height, width] in pixels")
+        if self.gap is not None and self.gap < 0:
+            raise SlimeError(f"data.gap={self.gap} must be 0 or more")
+
+    @property
+    def memory_budget(self) -> int:
+        """Bytes of decoded frames."""
+        return int(self.memory_gib * (1 << 30))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Movies with their blank frames marked, the splits of each, and what had to be said."""
+
+    movies: list[xr.DataArray]
+    splits: list[dict[str, Split]]
+    reports: list[AuditReport]
+    notes: list[str]
+
+    def of(self, name: str) -> tuple[list[xr.DataArray], list[Split]]:
+        """The movies that have a split of this name, and that split of each."""
+        held = [(m, s[name]) for m, s in zip(self.movies, self.splits, strict=True) if name in s]
+        return [m for m, _ in held], [s for _, s in held]
+
+
+def open_stores(data: DataSpec) -> list[xr.DataArray]:
+    """All movies of the user's stores, lazily; no pixel is read."""
+    names = data.experiment if isinstance(data.experiment, (list, tuple)) else None
+    if names is not None and len(names) != len(data.stores):
+        raise SlimeError(
+            f"data.experiment names {len(names)} experiments for {len(data.stores)} stores"
+        )
+    movies: list[xr.DataArray] = []
+    for i, store in enumerate(data.stores):
+        movies += open_movies(
+            store,
+            movie=data.movie,
+            variable=data.variable,
+            axes=data.axes,
+            channels=data.channels,
+            z=data.z,
+            mask=data.mask,
+            frame_interval_s=data.frame_interval_s,
+            pixel_um=data.pixel_um,
+            experiment=names[i] if names else data.experiment,
+            missing=data.missing,
+        )
+    return _named_apart(movies)
+
+
+def _named_apart(movies: Sequence[xr.DataArray]) -> list[xr.DataArray]:
+    """Movies whose labels differ: stores of the same name in different folders get a number."""
+    seen: dict[str, int] = {}
+    named = []
+    for movie in movies:
+        label = str(movie.name)
+        seen[label] = seen.get(label, 0) + 1
+        if seen[label] > 1:
+            encoding = movie.encoding
+            movie = movie.rename(f"{label} ({seen[label]})")
+            movie.encoding = encoding
+        named.append(movie)
+    return named
+
+
+def prepare(
+    data: DataSpec, spec: WindowSpec, *, seed: int, progress: Progress | None = None
+) -> Prepared:
+    """Open, audit, group by experiment and cut.
+
+    Raises:
+        SlimeError: a store or a setting that cannot be used; the line says what would be right.
+    """
+    shares = shares_of(data.shares)
+    opened = open_stores(data)
+    notes = _check_alike(opened, mix=data.mix)
+    reports = [audit(movie, progress=progress) for movie in opened]
+    for report in reports:
+        check_audit(report, blank=data.blank)
+        notes += [f"{report.movie}: {finding.advice}" for finding in report.findings]
+    movies = [_marked(m, r) for m, r in zip(opened, reports, strict=True)]
+    twins = find_twins([r.table for r in reports])
+    movies = _regrouped(movies, twins)
+    notes += _twin_notes(movies, twins)
+    if data.split == "movie":
+        return Prepared(movies, movie_splits(movies, shares, seed=seed), reports, notes)
+    splits, said = _time_cuts(movies, reports, twins, shares, data.gap, spec)
+    return Prepared(movies, splits, reports, notes + said)
+
+
+def shares_of(shares: Any) -> dict[str, float]:
+    """The user's shares as a mapping; a list means train, val and test in this order.
+
+    Raises:
+        SlimeError: train or val is missing, a name is unknown, or the sum is not 1.
+    """
+    if shares is None:
+        return dict(SHARES)
+    if not isinstance(shares, Mapping):
+        shares = dict(zip(SHARES, shares, strict=False)) if isinstance(shares, Sequence) else {}
+    unknown = [name for name in shares if name not in SHARES]
+    if unknown or "train" not in shares or "val" not in shares:
+        raise SlimeError(
+            f"data.shares={dict(shares)} must give train and val, and test if there is one, for "
+            "instance {train: 0.7, val: 0.15, test: 0.15}"
+        )
+    try:
+        return check_shares({name: float(shares[name]) for name in SHARES if name in shares})
+    except (TypeError, ValueError) as error:
+        raise SlimeError(str(error)) from error
+
+
+def _marked(movie: xr.DataArray, report: AuditReport) -> xr.DataArray:
+    marked = movie.assign_coords(blank=("time", report.blank))
+    marked.encoding = movie.encoding
+    return marked
+
+
+def _check_alike(movies: Sequence[xr.DataArray], *, mix: bool) -> list[str]:
+    """Units are facts: movies that state different ones are not mixed unasked."""
+    notes = []
+    for name, unit in (("frame_interval_s", "s a frame"), ("pixel_um", "um a pixel")):
+        stated = {str(m.name): m.attrs.get(name) for m in movies}
+        known = [v for v in stated.values() if v is not None]
+        if known and max(known) - min(known) > 1e-6 * max(known):
+            listed = ", ".join(f"{n} {v:g}" for n, v in stated.items() if v is not None)
+            if not mix:
+                raise SlimeError(
+                    f"movies differ in {unit} ({listed}): train on them apart, or data.mix=true"
+                )
+            notes.append(f"movies of different {unit} are mixed: {listed}")
+        elif known and len(known) < len(stated):
+            silent = ", ".join(n for n, v in stated.items() if v is None)
+            notes.append(f"{silent}: {unit} unknown, taken as the others'")
+        elif not known:
+            notes.append(f"{unit} unknown: data.{name} would give results in units")
+    return notes
+
+
+def _regrouped(movies: Sequence[xr.DataArray], twins: Sequence[Twins]) -> list[xr.DataArray]:
+    """Movies that share frames get one experiment's name, whatever their files are called."""
+    named = list(movies)
+    for group in twins:
+        experiment = named[group.members[0]].attrs["experiment"]
+        for i in group.members:
+            encoding = named[i].encoding
+            named[i] = named[i].assign_attrs(experiment=experiment)
+            named[i].encoding = encoding
+    return named
+
+
+def _twin_notes(movies: Sequence[xr.DataArray], twins: Sequence[Twins]) -> list[str]:
+    notes = []
+    for group in twins:
+        first = movies[group.members[0]].name
+        for i, timeline, shared in list(
+            zip(group.members, group.timelines, group.n_shared, strict=True)
+        )[1:]:
+            how = (
+                f"every {timeline.every} frames from {timeline.offset}" if timeline else "no order"
+            )
+            notes.append(
+                f"{movies[i].name} is a twin of {first}: {shared} equal frames ({how}); both are "
+                "cut at the same times"
+            )
+    return notes
+
+
+def _time_cuts(
+    movies: Sequence[xr.DataArray],
+    reports: Sequence[AuditReport],
+    twins: Sequence[Twins],
+    shares: Mapping[str, float],
+    gap: int | None,
+    spec: WindowSpec,
+) -> tuple[list[dict[str, Split]], list[str]]:
+    notes: list[str] = []
+    cuts: list[dict[str, Split]] = [{} for _ in movies]
+    for group in _groups(movies, twins):
+        first = group.members[0]
+        label, n_frames = str(movies[first].name), movies[first].sizes["time"]
+        if None in group.timelines:
+            odd = [
+                movies[i].name for i, t in zip(group.members, group.timelines, strict=True) if not t
+            ]
+            raise SlimeError(
+                f"{', '.join(map(str, odd))} shares frames with {label} in no regular order, so both "
+                "cannot be cut at the same times: leave one out, or use data.split=movie"
+            )
+        every = max(t.every for t in group.timelines if t)
+        least = (spec.span - 1) * every
+        embargo = decorrelation_frames(
+            reports[first].table.mean[~reports[first].blank],
+            most=min(MAX_EMBARGO, n_frames // 40),
+        )
+        wide = gap if gap is not None else least + embargo
+        if wide < least:
+            raise SlimeError(
+                f"data.gap={wide} is shorter than a window's span - 1 = {least} frames of {label}"
+            )
+        notes.append(
+            f"{label}: {wide} frames are left out at each border (span - 1 = {least}"
+            + (f", embargo {embargo})" if gap is None else ")")
+        )
+        cuts[first] = temporal_splits(n_frames, shares, gap=wide, movie=label)
+        for i, timeline in list(zip(group.members, group.timelines, strict=True))[1:]:
+            assert timeline is not None
+            cuts[i] = twin_splits(
+                cuts[first], timeline, movies[i].sizes["time"], str(movies[i].name)
+            )
+    return cuts, notes
+
+
+def _groups(movies: Sequence[xr.DataArray], twins: Sequence[Twins]) -> list[Twins]:
+    """Every movie in one group: twins by their frames, else by the experiment's name, else alone."""
+    groups = list(twins)
+    grouped = {i for group in twins for i in group.members}
+    by_name: dict[str, list[int]] = {}
+    for i, movie in enumerate(movies):
+        if i not in grouped:
+            by_name.setdefault(str(movie.attrs["experiment"]), []).append(i)
+    for members in by_name.values():
+        members.sort(key=lambda i: -movies[i].sizes["time"])
+        timelines = tuple(_stated_timeline(movies[members[0]], movies[i]) for i in members)
+        groups.append(Twins(tuple(members), timelines, (0,) * len(members)))
+    return groups
+
+
+def _stated_timeline(longest: xr.DataArray, other: xr.DataArray) -> Timeline:
+    """Frames of one experiment by its name alone: every n-th, by intervals or by lengths."""
+    own, theirs = (m.attrs.get("frame_interval_s") for m in (longest, other))
+    ratio = theirs / own if own and theirs else longest.sizes["time"] / other.sizes["time"]
+    subsampled = experiment_of(str(other.name)) != str(other.name)
+    return Timeline(every=max(1, round(ratio)) if (own and theirs) or subsampled else 1)
+
+
+def without_gap(split: Split) -> Split:
+    """The split for windows longer than those trained on: they lie wholly inside it."""
+    return replace(split, gap=None)
+
+
+def longest_rollout(splits: Sequence[Split], n_in: int, step: int) -> int:
+    """Leads that fit the shortest of the splits after `n_in` frames; 0 where none does."""
+    return min((len(s) - 1) // step + 1 - n_in for s in splits) if splits else 0
+
+
+def describe_splits(splits: Sequence[Mapping[str, Split]]) -> list[dict[str, Any]]:
+    """The splits as plain rows: movie, name, start, stop."""
+    return [
+        {"movie": s.movie, "name": s.name, "start": s.start, "stop": s.stop}
+        for cut in splits
+        for s in cut.values()
+    ]
+
+
+def count_blank(report: AuditReport) -> int:
+    """Frames that no window touches."""
+    return int(np.count_nonzero(report.blank))

@@ -1,0 +1,167 @@
+"""The folder of a run: made once, held by one process, with all that is needed to repeat it."""
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from slime.errors import SlimeError
+from slime.files import append_line, read_lines, write_aside, write_json, write_text
+
+LIBRARIES = ("torch", "numpy", "zarr", "xarray", "dask", "scikit-learn", "matplotlib", "wandb")
+
+
+class RunFolder:
+    """A run's folder, locked while this process writes into it; use it as a context.
+
+    Raises:
+        SlimeError: the folder already holds a run and `resume` is false, holds none and `resume`
+            is true, or another process is writing into it.
+    """
+
+    def __init__(self, path: Path, *, resume: bool):
+        self.path = path
+        held = (path / "config.yaml").exists()
+        if held and not resume:
+            raise SlimeError(
+                f"out={path} already holds a run: resume=true goes on with it, another out= starts "
+                "a new one"
+            )
+        if resume and not (path / "last.pt").exists():
+            raise SlimeError(f"out={path} holds no run that could be resumed (no last.pt)")
+
+    def __enter__(self) -> Path:
+        (self.path / "figures").mkdir(parents=True, exist_ok=True)
+        self._lock = self.path / ".lock"
+        for _ in range(2):
+            try:
+                handle = os.open(self._lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
+            except FileExistsError:
+                self._clear_if_stale()
+                continue
+            os.write(handle, f"{os.getpid()}".encode())
+            os.close(handle)
+            return self.path
+        raise SlimeError(
+            f"out={self.path}: another process is writing this run (or {self._lock} was left by "
+            "one: remove it)"
+        )
+
+    def _clear_if_stale(self) -> None:
+        """Remove the lock of a process that is gone, after a kill for instance."""
+        try:
+            owner = int(self._lock.read_text() or 0)
+            os.kill(owner, 0)
+        except (ValueError, ProcessLookupError):
+            self._lock.unlink(missing_ok=True)
+        except OSError:
+            return
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.unlink(missing_ok=True)
+
+
+def default_out(name: str) -> Path:
+    """runs/<config>-<time>, with a number where that is taken."""
+    stem = Path("runs") / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path, n = stem, 2
+    while path.exists():
+        path, n = stem.with_name(f"{stem.name}-{n}"), n + 1
+    return path
+
+
+def write_config(run: Path, yaml: str) -> None:
+    """The whole config tree."""
+    write_text(run / "config.yaml", yaml)
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a run ran on: versions, machine, git, command line."""
+    facts: dict[str, Any] = {
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in LIBRARIES},
+        "platform": platform.platform(),
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
+        "threads": torch.get_num_threads(),
+        **git_state(),
+        "command": command_line(),
+        "started": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+    }
+    return facts
+
+
+def command_line() -> str:
+    """The command that this process was started with, to be pasted into a shell."""
+    return shlex.join(["python", *sys.argv])
+
+
+def git_state() -> dict[str, Any]:
+    """Commit and whether the work tree differs from it; None where there is no git."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str | None:
+        try:
+            done = subprocess.run(
+                ["git", "-C", str(here), *words], capture_output=True, text=True, timeout=20
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    changed = git("status", "--porcelain")
+    return {
+        "git_commit": git("rev-parse", "HEAD"),
+        "git_dirty": bool(changed) if changed is not None else None,
+    }
+
+
+def write_environment(run: Path, facts: Mapping[str, Any]) -> None:
+    """environment.json; a resumed run keeps the first and adds the later ones under `resumed`."""
+    path = run / "environment.json"
+    if path.exists():
+        first = json.loads(path.read_text(encoding="utf-8"))
+        facts = {**first, "resumed": [*first.get("resumed", []), dict(facts)]}
+    write_json(path, facts)
+
+
+def hash_of(*parts: Any) -> str:
+    """A short hash of plain values."""
+    return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def open_test(
+    run: Path, *, split_hash: str, config_yaml: str, weights_hash: str
+) -> tuple[int, Sequence[Mapping[str, Any]]]:
+    """Enter into the ledger that the test split is opened; gives the how-manieth time it is.
+
+    The ledger lies beside the runs, so that an opening by any of them counts; lines that are about
+    the same split are copied into the run's folder.
+    """
+    ledger = run.parent / "ledger.jsonl"
+    before = [row for row in read_lines(ledger) if row.get("split_hash") == split_hash]
+    row = {
+        "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
+        "run": run.name,
+        "split_hash": split_hash,
+        "opening": len(before) + 1,
+        "config_hash": hash_of(config_yaml),
+        "weights_hash": weights_hash,
+        **git_state(),
+    }
+    append_line(ledger, row)
+    lines = [*before, row]
+    write_aside(
+        run / "ledger.jsonl",
+        lambda aside: aside.write_text("".join(json.dumps(r) + "\n" for r in lines)) and None,
+    )
+    return len(lines), lines

@@ -1,0 +1,62 @@
+"""What is known of a movie before its first frame, and how it is compared with a store."""
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import zarr
+
+
+@dataclass(frozen=True)
+class MovieHeader:
+    """All that is known of a movie before its first frame; a half-made store must agree with it."""
+
+    n_frames: int
+    height_px: int
+    width_px: int
+    channels: tuple[str, ...]
+    frame_interval_s: float
+    pixel_um: float
+    experiment: str
+    seed: int
+    parameters: dict[str, Any] = field(default_factory=dict)  # plain JSON
+    frames_per_chunk: int = 16
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """The lengths of time, channel, y and x."""
+        return self.n_frames, len(self.channels), self.height_px, self.width_px
+
+    def attributes(self) -> dict[str, Any]:
+        """The header as the attributes of the store's group."""
+        return {"written_by": "slime", **json.loads(json.dumps(asdict(self)))}
+
+
+def stored_attributes(store: Path) -> dict[str, Any]:
+    """The attributes of a group of zarr version 3; empty where there is none."""
+    if not (store / "zarr.json").exists():
+        return {}
+    return dict(zarr.open(store, mode="r").attrs)
+
+
+def first_difference(attributes: dict[str, Any], header: MovieHeader) -> str:
+    """The first setting in which a store's attributes differ from a header, or nothing.
+
+    >>> header = MovieHeader(4, 8, 8, ("cells",), 15.0, 50.0, "dish", seed=1)
+    >>> first_difference(header.attributes() | {"seed": 2}, header)
+    'seed = 2, not 1'
+    """
+    stored, asked = _flat(attributes), _flat(header.attributes())
+    for name, value in asked.items():
+        if stored.get(name) != value:
+            return f"{name} = {stored.get(name, 'nothing')}, not {value}"
+    return ""
+
+
+def _flat(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Nested attributes in one level; no two settings of a movie share a name."""
+    flat: dict[str, Any] = {}
+    for name, value in attributes.items():
+        flat |= _flat(value) if isinstance(value, dict) else {name: value}
+    return flat

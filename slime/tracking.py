@@ -1,0 +1,108 @@
+"""The record of a run: metrics.jsonl always, and wandb as a mirror of it."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from slime.files import append_line, read_lines, write_text
+from slime.settings import setting
+
+
+@dataclass(frozen=True)
+class TrackingSpec:
+    """Where a run is logged beside its own folder."""
+
+    wandb: Literal["online", "offline", "disabled"] = setting(
+        "offline", "offline needs no account and no network; sync the run when you like"
+    )
+    project: str = setting("slime", "the wandb project")
+
+
+class Tracker:
+    """Appends each epoch to metrics.jsonl and mirrors it to wandb; use it as a context.
+
+    Nothing is ever read back from wandb: an offline run that resumes starts there again, and a
+    kill loses its last rows.
+    """
+
+    def __init__(self, run: Path, spec: TrackingSpec, config: Mapping[str, Any]):
+        self.metrics, self.run = run / "metrics.jsonl", run
+        self._wandb = _start(run, spec, config) if spec.wandb != "disabled" else None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._wandb is not None:
+            self._wandb.finish(exit_code=0 if kind is None else 1, quiet=True)
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """One epoch's numbers."""
+        append_line(self.metrics, row)
+        if self._wandb is not None:
+            keys = {k: (f"val/{k[4:]}" if k.startswith("val_") else f"train/{k}") for k in row}
+            self._wandb.log({keys[k]: v for k, v in row.items()})
+
+    def log_scores(self, numbers: Mapping[str, float]) -> None:
+        """Final scores, by name, into the mirror's summary."""
+        if self._wandb is not None:
+            self._wandb.summary.update(dict(numbers))
+
+    def log_images(self, figures: Path) -> None:
+        """The run's pictures into the mirror."""
+        if self._wandb is None:
+            return
+        import wandb
+
+        pictures = {f"figures/{p.stem}": wandb.Image(str(p)) for p in sorted(figures.glob("*.png"))}
+        pictures |= {
+            f"figures/{p.stem}": wandb.Video(str(p), format="gif")
+            for p in sorted(figures.glob("*.gif"))
+        }
+        self._wandb.log(pictures)
+
+    @property
+    def sync_command(self) -> str | None:
+        """The command that uploads an offline run."""
+        if self._wandb is None or not self._wandb.settings.mode == "offline":
+            return None
+        return f"wandb sync {Path(self._wandb.dir).parent}"
+
+
+def cut_metrics(run: Path, epochs: int) -> None:
+    """Leave out lines of epochs that a resumed run will make again."""
+    path = run / "metrics.jsonl"
+    rows = [row for row in read_lines(path) if row["epoch"] < epochs]
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _start(run: Path, spec: TrackingSpec, config: Mapping[str, Any]) -> Any:
+    # wandb stages files in the home folder unless each of these says otherwise.
+    folder = run / "wandb"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("WANDB_DIR", "WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        os.environ[name] = str(run.resolve() if name == "WANDB_DIR" else folder.resolve())
+    os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb
+
+    started = wandb.init(
+        project=spec.project,
+        name=run.name,
+        dir=str(run),
+        mode=spec.wandb,
+        config=dict(config),
+        settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
+    )
+    started.define_metric("train/epoch")
+    started.define_metric("*", step_metric="train/epoch")
+    return started
