@@ -1,4 +1,4 @@
-"""What is wrong with a store, before a model sees it: blank and frozen frames, lost chunks, twins."""
+"""What is wrong with a store, before a model sees it: blank, frozen and lost frames, twins."""
 
 import hashlib
 import math

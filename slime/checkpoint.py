@@ -16,6 +16,8 @@ from slime.files import write_aside
 from slime.nets import NetSpec, build_net
 from slime.scale import Standardizer
 from slime.stepper import Stepper
+from slime.stream import WindowStream
+from slime.windows import WindowSpec
 
 FORMAT = 1
 
@@ -44,6 +46,21 @@ class SavedRun:
     epoch: int
     weights_hash: str
     resume: dict[str, Any] | None
+
+
+def shape_of(spec: WindowSpec, train: WindowStream) -> Shape:
+    """What a net must be built for to be trained on a stream."""
+    movie = train.movies[0]
+    height, width = train.crop or (movie.sizes["y"], movie.sizes["x"])
+    return Shape(
+        spec.n_in,
+        tuple(str(c) for c in movie["channel"].values),
+        height,
+        width,
+        spec.step,
+        movie.attrs.get("frame_interval_s"),
+        movie.attrs.get("pixel_um"),
+    )
 
 
 def build_stepper(net: NetSpec, shape: Shape, scale: Standardizer) -> Stepper:

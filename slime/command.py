@@ -1,4 +1,4 @@
-"""How every script ends: 0 done, 2 the user's mistake in one line, 130 interrupted, else our bug."""
+"""How every script ends: 0 done, 2 the user's mistake, 130 interrupted, else our bug."""
 
 import errno
 import sys

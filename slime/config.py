@@ -17,11 +17,14 @@ from slime.settings import setting
 from slime.tracking import TrackingSpec
 from slime.windows import WindowSpec
 
+DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
+
 
 @dataclass(frozen=True)
 class DemoSpec:
     """The movies that are simulated where no store is given."""
 
+    world: str = setting("dictyostelium", "what is simulated")
     n_movies: int = setting(3, "movies, each of its own seed")
     size_px: int = setting(64, "height and width, pixels of 50 um")
     n_frames: int = setting(400, "frames a movie")
@@ -89,7 +92,10 @@ def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
         if word.startswith("-"):
             raise SlimeError(f"unknown option {word}: settings are written key=value; see --help")
     tree = _unlocked(OmegaConf.structured(RunConfig))
+    demo = not files and not stores and not any(a.startswith("data.stores=") for a in settings)
     try:
+        if demo and DEMO_CONFIG.exists():
+            tree = OmegaConf.merge(tree, _read_yaml(str(DEMO_CONFIG)))
         if files:
             tree = OmegaConf.merge(tree, _read_yaml(files[0]))
         if stores:
@@ -100,7 +106,42 @@ def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
     except OmegaConfBaseException as error:
         raise SlimeError(_in_one_line(error)) from error
     assert isinstance(config, RunConfig)
-    return config, Path(files[0]).stem if files else ("stores" if config.data.stores else "demo")
+    return config, Path(files[0]).stem if files else ("demo" if demo else "stores")
+
+
+def load_run_config(arguments: Sequence[str], usage: str) -> tuple[Path, RunConfig, str]:
+    """A run's folder, its config with the settings given after it, and the split to open.
+
+    Raises:
+        SlimeError: no folder, no run in it, or a setting that a trained run cannot change.
+    """
+    runs = [a for a in arguments if not _is_setting(a)]
+    if len(runs) != 1:
+        raise SlimeError(f"name one run's folder; {usage}")
+    run = Path(runs[0])
+    file = run / "config.yaml"
+    if not file.exists():
+        beside = run.parent.iterdir() if run.parent.is_dir() else ()
+        raise SlimeError(f"there is no run in {run}{nearest(run.name, [p.name for p in beside])}")
+    given = dict(a.split("=", 1) for a in arguments if _is_setting(a))
+    split = given.pop("split", "test")
+    if split not in ("val", "test"):
+        raise SlimeError(f"split={split} must be val or test")
+    for key in given:
+        if key.split(".")[0] not in ("score", "landscape", "device", "tracking") and key not in (
+            "data.memory_gib",
+            "data.stores",
+        ):
+            raise SlimeError(f"{key} was fixed when {run} was trained: train anew to change it")
+    tree = _unlocked(OmegaConf.structured(config_from_yaml(file.read_text(encoding="utf-8"))))
+    try:
+        for key, value in given.items():
+            tree = OmegaConf.merge(tree, _parsed(f"{key}={value}"))
+        config = OmegaConf.to_object(tree)
+    except OmegaConfBaseException as error:
+        raise SlimeError(_in_one_line(error)) from error
+    assert isinstance(config, RunConfig)
+    return run, config, split
 
 
 def config_from_yaml(text: str) -> RunConfig:

@@ -189,7 +189,7 @@ def _chosen_array(node: Any, variable: str | None, store: Any) -> zarr.Array:
         if variable:
             raise SlimeError(f"{label} is one bare array: data.variable={variable!r} names none")
         return _numeric(node, label)
-    found = {name: array for name, array in node.arrays()}
+    found = dict(node.arrays())
     if variable:
         if variable not in found:
             raise SlimeError(

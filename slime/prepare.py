@@ -80,6 +80,7 @@ class Prepared:
     movies: list[xr.DataArray]
     splits: list[dict[str, Split]]
     reports: list[AuditReport]
+    stores: list[str]
     notes: list[str]
 
     def of(self, name: str) -> tuple[list[xr.DataArray], list[Split]]:
@@ -88,16 +89,17 @@ class Prepared:
         return [m for m, _ in held], [s for _, s in held]
 
 
-def open_stores(data: DataSpec) -> list[xr.DataArray]:
-    """All movies of the user's stores, lazily; no pixel is read."""
+def open_stores(data: DataSpec) -> tuple[list[xr.DataArray], list[str]]:
+    """All movies of the user's stores, lazily, and the store of each; no pixel is read."""
     names = data.experiment if isinstance(data.experiment, (list, tuple)) else None
     if names is not None and len(names) != len(data.stores):
         raise SlimeError(
             f"data.experiment names {len(names)} experiments for {len(data.stores)} stores"
         )
     movies: list[xr.DataArray] = []
+    stores: list[str] = []
     for i, store in enumerate(data.stores):
-        movies += open_movies(
+        held = open_movies(
             store,
             movie=data.movie,
             variable=data.variable,
@@ -110,7 +112,9 @@ def open_stores(data: DataSpec) -> list[xr.DataArray]:
             experiment=names[i] if names else data.experiment,
             missing=data.missing,
         )
-    return _named_apart(movies)
+        movies += held
+        stores += [store] * len(held)
+    return _named_apart(movies), stores
 
 
 def _named_apart(movies: Sequence[xr.DataArray]) -> list[xr.DataArray]:
@@ -137,7 +141,7 @@ def prepare(
         SlimeError: a store or a setting that cannot be used; the line says what would be right.
     """
     shares = shares_of(data.shares)
-    opened = open_stores(data)
+    opened, stores = open_stores(data)
     notes = _check_alike(opened, mix=data.mix)
     reports = [audit(movie, progress=progress) for movie in opened]
     for report in reports:
@@ -148,9 +152,9 @@ def prepare(
     movies = _regrouped(movies, twins)
     notes += _twin_notes(movies, twins)
     if data.split == "movie":
-        return Prepared(movies, movie_splits(movies, shares, seed=seed), reports, notes)
+        return Prepared(movies, movie_splits(movies, shares, seed=seed), reports, stores, notes)
     splits, said = _time_cuts(movies, reports, twins, shares, data.gap, spec)
-    return Prepared(movies, splits, reports, notes + said)
+    return Prepared(movies, splits, reports, stores, notes + said)
 
 
 def shares_of(shares: Any) -> dict[str, float]:
@@ -249,7 +253,7 @@ def _time_cuts(
                 movies[i].name for i, t in zip(group.members, group.timelines, strict=True) if not t
             ]
             raise SlimeError(
-                f"{', '.join(map(str, odd))} shares frames with {label} in no regular order, so both "
+                f"{', '.join(map(str, odd))} shares frames with {label} in no regular order and "
                 "cannot be cut at the same times: leave one out, or use data.split=movie"
             )
         every = max(t.every for t in group.timelines if t)
@@ -277,7 +281,7 @@ def _time_cuts(
 
 
 def _groups(movies: Sequence[xr.DataArray], twins: Sequence[Twins]) -> list[Twins]:
-    """Every movie in one group: twins by their frames, else by the experiment's name, else alone."""
+    """Every movie in one group: by its frames, else by its experiment's name, else alone."""
     groups = list(twins)
     grouped = {i for group in twins for i in group.members}
     by_name: dict[str, list[int]] = {}

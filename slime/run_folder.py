@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,8 @@ def git_state() -> dict[str, Any]:
 
     changed = git("status", "--porcelain")
     return {
-        "git_commit": git("rev-parse", "HEAD"),
-        "git_dirty": bool(changed) if changed is not None else None,
+        "git commit": git("rev-parse", "HEAD"),
+        "git dirty": bool(changed) if changed is not None else None,
     }
 
 
@@ -139,9 +139,7 @@ def hash_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def open_test(
-    run: Path, *, split_hash: str, config_yaml: str, weights_hash: str
-) -> tuple[int, Sequence[Mapping[str, Any]]]:
+def open_test(run: Path, *, split_hash: str, config_yaml: str, weights_hash: str) -> int:
     """Enter into the ledger that the test split is opened; gives the how-manieth time it is.
 
     The ledger lies beside the runs, so that an opening by any of them counts; lines that are about
@@ -164,4 +162,4 @@ def open_test(
         run / "ledger.jsonl",
         lambda aside: aside.write_text("".join(json.dumps(r) + "\n" for r in lines)) and None,
     )
-    return len(lines), lines
+    return len(lines)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import dask
 import numpy as np
@@ -62,7 +62,9 @@ class Standardizer(nn.Module):
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
 
     @classmethod
-    def fit(cls, movies: Sequence[xr.DataArray], splits: Sequence[Split], *, step: int = 1) -> Self:
+    def fit(
+        cls, movies: Sequence[xr.DataArray], splits: Sequence[Split], *, step: int = 1
+    ) -> "Standardizer":
         """Fit on the given splits (train) in one pass by dask, in blocks of many frames.
 
         Masked pixels and blank frames are left out. `step` is the frames between two that a change
@@ -83,7 +85,7 @@ class Standardizer(nn.Module):
         return cls._of(total, movies)
 
     @classmethod
-    def _of(cls, total: _Moments, movies: Sequence[xr.DataArray]) -> Self:
+    def _of(cls, total: _Moments, movies: Sequence[xr.DataArray]) -> "Standardizer":
         std = np.sqrt(total.scatter / np.maximum(total.n, 1))
         delta_std = np.sqrt(total.changes / np.maximum(total.n_changes, 1))
         names = (

@@ -6,7 +6,6 @@ evaluation adds up sums and counts, and everything else (pooling, intervals, hor
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from slime.errors import SlimeError
 
 SUMS = ("n", "error", "absolute", "square", "truth", "truth2", "forecast", "forecast2", "product")
 Sums = Float[np.ndarray, "*draw sum lead channel"]
-Scores = Float[np.ndarray, "*draw lead channel"]
+Scores = Float[np.ndarray, "*draw lead channel_or_pool"]  # one last axis of 1 where pooled
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Tally:
     start: Int[np.ndarray, " windows"]
     sums: Float[np.ndarray, "windows sum lead channel"]
 
-    def __add__(self, other: Self | int) -> "Tally":
+    def __add__(self, other: "Tally | int") -> "Tally":
         """Both tallies' windows; a window that is in both (other pixels of it) is added up."""
         return self if isinstance(other, int) else Tally.joined([self, other])
 
@@ -142,15 +141,17 @@ def skill(sums: Sums, reference: Sums, *, pool: bool = False) -> Scores:
 def frame_pearson(tally: Tally) -> Float[np.ndarray, "windows lead channel"]:
     """Correlation of forecast and truth over the pixels of a frame, both about their means.
 
-    NaN where a frame is flat.
+    NaN where one of them is flat: a variance below 1e-12 of the mean square is rounding.
     """
-    n = tally["n"]
-    p, y = tally["forecast"] / n, tally["truth"] / n
-    covariance = tally["product"] / n - p * y
-    spread = (tally["forecast2"] / n - p**2) * (tally["truth2"] / n - y**2)
-    flat = spread <= 1e-12 * (tally["forecast2"] * tally["truth2"] / n**2)
+    # Frames all masked (0 / 0) and diverged forecasts (inf - inf) have none either.
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(flat, np.nan, np.clip(covariance / np.sqrt(spread), -1, 1))
+        n = tally["n"]
+        p, y = tally["forecast"] / n, tally["truth"] / n
+        p2, y2 = tally["forecast2"] / n, tally["truth2"] / n
+        covariance = tally["product"] / n - p * y
+        flat = (p2 - p**2 <= 1e-12 * p2) | (y2 - y**2 <= 1e-12 * y2)
+        correlation = covariance / np.sqrt((p2 - p**2) * (y2 - y**2))
+        return np.where(flat, np.nan, np.clip(correlation, -1, 1))
 
 
 def pearson(
@@ -173,7 +174,8 @@ def horizon(
     """First lead at which a window's correlation falls below `threshold`, and whether it did.
 
     Where it never did within the leads scored, the horizon is censored: the last lead, and False.
-    Taken window by window, before any mean (a mean curve crosses elsewhere).
+    Taken window by window, before any mean (a mean curve crosses elsewhere). A lead without a
+    correlation (a flat frame, a diverged forecast) counts as below.
     """
     below = ~(frame_pearson(tally) >= threshold)
     crossed = below.any(axis=1)

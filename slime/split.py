@@ -79,7 +79,7 @@ def temporal_splits(
     if n_kept < len(shares):
         raise SlimeError(
             f"{movie or 'the movie'} has {n_frames} frames: {len(shares) - 1} gaps of {gap} leave "
-            f"{max(n_kept, 0)} for {len(shares)} splits; a smaller data.gap or a longer movie would do"
+            f"{max(n_kept, 0)} for {len(shares)} splits; a smaller data.gap would do"
         )
     borders = np.rint(np.cumsum([0.0, *shares.values()]) * n_kept).astype(int)
     for name, (first, last) in zip(shares, pairwise(borders), strict=True):
@@ -126,7 +126,7 @@ def twin_splits(
         if start >= stop:
             raise SlimeError(
                 f"{movie} has no frame in the times of split {name!r} (frames {split.start} to "
-                f"{split.stop} of {split.movie or 'its twin'}): leave it out, or use data.split=movie"
+                f"{split.stop} of {split.movie or 'its twin'}): use data.split=movie"
             )
         gap = None if split.gap is None else split.gap // timeline.every
         cut[name] = Split(name, start, stop, movie, gap)

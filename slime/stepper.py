@@ -1,4 +1,4 @@
-"""One step in movie units, past to next frame, whatever takes it; and many steps by feeding back."""
+"""One step in movie units, past to next frame, and many steps by feeding back."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -38,6 +38,7 @@ class Stepper(nn.Module):
         self.scale, self.net, self.head, self.n_in = scale, net, head, n_in
 
     def forward(self, past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
+        """The next frame, from the newest `n_in` frames given."""
         if past.shape[1] < self.n_in:
             raise SlimeError(f"{past.shape[1]} frames were given, but the net reads {self.n_in}")
         output = self.net(self.scale(past[:, -self.n_in :]))

@@ -1,4 +1,4 @@
-"""Zarr arrays as lazy frames: opened read-only, projected as they are read, never silently filled."""
+"""Zarr arrays as lazy frames: read-only, projected as they are read, never silently filled."""
 
 import math
 from collections.abc import Sequence

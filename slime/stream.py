@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
 
 class _Held(NamedTuple):
-    """Frames in memory, from frame `first` of their movie on, with their mask where there is one."""
+    """Frames in memory, from frame `first` of their movie on, with their mask if there is one."""
 
     first: int
     frames: np.ndarray
@@ -46,7 +46,7 @@ class _Held(NamedTuple):
 
 @dataclass(frozen=True)
 class _Plan:
-    """One epoch: windows in order of emission, and the blocks that they need, in order of reading."""
+    """One epoch: windows in order of emission, and their blocks in order of reading."""
 
     movie: Int[np.ndarray, " windows"]
     start: Int[np.ndarray, " windows"]
@@ -101,7 +101,7 @@ class WindowStream(IterableDataset[Batch]):
         if not self.n_windows:
             raise SlimeError(
                 f"no window of {spec.span} frames is free of blank frames in split "
-                f"{self.splits[0].name!r}: fewer frames a window (window.n_in, window.step) would do"
+                f"{self.splits[0].name!r}: a smaller window.n_in or step would do"
             )
         self._ranges = [
             time_blocks(s.start, s.stop, _chunk_frames(m), spec.span)
@@ -309,7 +309,7 @@ class WindowStream(IterableDataset[Batch]):
         return any("mask" in m.coords for m in self.movies)
 
     def _buffer(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An array that no batch in use refers to: fresh pages cost more than the copy into them."""
+        """An array that no batch in use refers to: fresh pages cost more than the copy."""
         for spare in self._ring:
             # The ring's own reference, the loop's and getrefcount's argument: nobody else's.
             if spare.shape == shape and spare.dtype == dtype and sys.getrefcount(spare) == 3:

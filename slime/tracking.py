@@ -43,7 +43,7 @@ class Tracker:
         trace: TracebackType | None,
     ) -> None:
         if self._wandb is not None:
-            self._wandb.finish(exit_code=0 if kind is None else 1, quiet=True)
+            self._wandb.finish(exit_code=0 if kind is None else 1)
 
     def log(self, row: Mapping[str, Any]) -> None:
         """One epoch's numbers."""
@@ -73,7 +73,7 @@ class Tracker:
     @property
     def sync_command(self) -> str | None:
         """The command that uploads an offline run."""
-        if self._wandb is None or not self._wandb.settings.mode == "offline":
+        if self._wandb is None or self._wandb.settings.mode != "offline":
             return None
         return f"wandb sync {Path(self._wandb.dir).parent}"
 

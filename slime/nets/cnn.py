@@ -22,6 +22,7 @@ class CNN(nn.Module):
         return sum(isinstance(layer, nn.Conv2d) for layer in self.layers)
 
     def forward(self, past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
+        """Frames given to the net's output, in standard units."""
         return self.layers(rearrange(past, "b t c y x -> b (t c) y x"))
 
 

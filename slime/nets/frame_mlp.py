@@ -45,6 +45,7 @@ class FrameMLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Linear(width, pixels))
 
     def forward(self, past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
+        """Frames given to the net's output, in standard units."""
         if past.shape[-2:] != self.size:
             raise SlimeError(
                 f"net.kind=frame_mlp was built for frames of {self.size}, not {past.shape[-2:]}: "

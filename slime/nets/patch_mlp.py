@@ -27,4 +27,5 @@ class PatchMLP(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, channels, 1))
 
     def forward(self, past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
+        """Frames given to the net's output, in standard units."""
         return self.layers(rearrange(past, "b t c y x -> b (t c) y x"))

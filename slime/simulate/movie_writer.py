@@ -63,7 +63,9 @@ class MovieWriter:
             self.state = kept["state"]
         else:
             _create(self.partial, self.header)
-        self._pixels: Any = zarr.open_group(self.partial, mode="r+")["movie"]
+        # chunks of zeros would else be left out, as if lost; `open_array` ignores its own `config`
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            self._pixels = zarr.open_array(self.partial / "movie", mode="r+")
 
     def append(
         self,
@@ -169,7 +171,6 @@ def _create(partial: Path, header: MovieHeader) -> None:
         fill_value=0,
         dimension_names=AXES,
         compressors=[ZstdCodec(level=3, checksum=True)],
-        config={"write_empty_chunks": True},
         attributes={"written_by": "slime"},
     )
     assert pixels.shape == header.shape

@@ -15,7 +15,7 @@ class Setting(NamedTuple):
     meaning: str
 
 
-def setting(default: float, meaning: str) -> Any:
+def setting(default: int | float, meaning: str) -> Any:
     """A dataclass field with a default and what it means, its unit included."""
     return field(default=default, metadata={"meaning": meaning})
 
@@ -50,7 +50,7 @@ def sort_settings(
     ]
 
 
-def _typed(one: Field, value: Any) -> float:
+def _typed(one: Field, value: Any) -> int | float:
     """The value as the kind its default has; a whole number will do for a fractional one."""
     kind = int if isinstance(one.default, int) else float
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -64,10 +64,10 @@ def check_range(
     owner: Any,
     names: str,
     *,
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float = float("inf"),
-    at_most: float | None = None,
+    above: int | float | None = None,
+    at_least: int | float | None = None,
+    below: int | float = float("inf"),
+    at_most: int | float | None = None,
 ) -> None:
     """Refuse a setting outside its range; `names` are separated by spaces.
 

@@ -1,0 +1,45 @@
+"""Open a run's test split, score its best checkpoint on it, and enter that into the ledger.
+
+python scripts/evaluate.py RUN [split=test] [key=value ...]
+"""
+
+from collections.abc import Sequence
+
+from baselines import fit_baselines
+from slime.checkpoint import load_run
+from slime.command import run_command
+from slime.config import help_text, load_run_config, wants_help
+from slime.fit import pick_device
+from slime.prepare import prepare
+from slime.progress import bar
+from slime.run_report import report_run
+
+USAGE = "usage: python scripts/evaluate.py RUN [split=test|val] [key=value ...]"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Score the run with the settings that it was trained with, others given as key=value."""
+    if wants_help(arguments):
+        print(help_text(USAGE))
+        return
+    run, config, split = load_run_config(arguments, USAGE)
+    saved = load_run(run, device=pick_device(config.device))
+    prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
+    rivals = fit_baselines(
+        prepared.movies,
+        [s.get("train") for s in prepared.splits],
+        config.window,
+        val_splits=[s.get("val") for s in prepared.splits],
+        memory_budget=config.data.memory_budget,
+        device=pick_device(config.device),
+        seed=config.seed,
+    )
+    done = report_run(
+        run, config, prepared, saved, rivals, open_test_split=split == "test", progress=bar
+    )
+    print(done.page)
+    print(done.headline)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,140 @@
+"""Train a next-frame forecaster on slime-mold movies and report what it is worth.
+
+python scripts/train_slime.py [CONFIG.yaml] [STORE ...] [key=value ...]
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from baselines import fit_baselines
+from slime.checkpoint import build_stepper, load_run, save_run, shape_of
+from slime.command import run_command
+from slime.config import config_yaml, help_text, load_config, wants_help
+from slime.demo import with_demo_stores
+from slime.files import write_json, write_text
+from slime.fit import fit, pick_device
+from slime.prepare import prepare
+from slime.progress import bar
+from slime.run_folder import RunFolder, default_out, environment, write_environment
+from slime.run_report import describe_run, report_run
+from slime.scale import Standardizer
+from slime.stream import WindowStream
+from slime.tracking import Tracker, cut_metrics
+
+USAGE = "usage: python scripts/train_slime.py [CONFIG.yaml] [STORE ...] [key=value ...]"
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Open, train, score, report; prints what was left out or assumed on the way."""
+    if wants_help(arguments):
+        print(help_text(USAGE))
+        return
+    began = time.perf_counter()
+    config, name = load_config(arguments)
+    device = pick_device(config.device)
+    out = Path(config.out) if config.out else default_out(name)
+    folder = RunFolder(out, resume=config.resume)
+    config = with_demo_stores(config)
+
+    prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
+    for note in prepared.notes:
+        print(f"note: {note}")
+    movies, splits = prepared.of("train")
+    budget = config.data.memory_budget
+    crop = tuple(config.data.crop) if config.data.crop else None
+    size = config.optim.batch_size
+    train = WindowStream(
+        movies,
+        splits,
+        config.window,
+        batch_size=size,
+        seed=config.seed,
+        memory_budget=budget,
+        crop=crop,
+        device=device,
+    )
+    val_movies, val_splits = prepared.of("val")
+    val = WindowStream(
+        val_movies,
+        val_splits,
+        config.window,
+        batch_size=size,
+        memory_budget=budget,
+        crop=crop,
+        device=device,
+    )
+    scale = Standardizer.fit(movies, splits, step=config.window.step)
+    shape = shape_of(config.window, train)
+    torch.manual_seed(config.seed)
+    stepper = build_stepper(config.net, shape, scale).to(device)
+    print(f"{train.n_windows} windows to train on, {val.n_windows} to validate, on {device}")
+
+    with folder as run:
+        resume = load_run(run / "last.pt") if config.resume else None
+        if resume is not None:
+            stepper.load_state_dict(resume.stepper.state_dict())
+            cut_metrics(run, resume.epoch + 1)
+        yaml = config_yaml(config)
+        write_text(run / "config.yaml", yaml)
+        write_environment(run, environment(device))
+        write_json(run / "run.json", describe_run(run, config, prepared, stepper))
+        with Tracker(run, config.tracking, asdict(config)) as tracker:
+            for record in fit(
+                stepper,
+                train,
+                val,
+                config.optim,
+                seed=config.seed,
+                resume=resume.resume if resume else None,
+                progress=bar,
+            ):
+                save = partial(
+                    save_run,
+                    stepper=stepper,
+                    net=config.net,
+                    shape=shape,
+                    config=yaml,
+                    epoch=record.epoch,
+                    resume=record.resume,
+                )
+                if record.best:
+                    save(run / "best.pt")
+                tracker.log(record.row())
+                save(run / "last.pt")
+                print(
+                    f"epoch {record.epoch + 1:3d}  train {record.train_loss:.4f}  val "
+                    f"{record.val_loss:.4f}  skill {record.val_skill:+.3f}"
+                    + ("  best" if record.best else "")
+                )
+                if record.epochs_since_best >= config.optim.patience:
+                    break
+            rivals = fit_baselines(
+                prepared.movies,
+                [s.get("train") for s in prepared.splits],
+                config.window,
+                val_splits=[s.get("val") for s in prepared.splits],
+                scale=scale.cpu(),
+                memory_budget=budget,
+                device=device,
+                seed=config.seed,
+            )
+            best = load_run(run, device=device)
+            done = report_run(
+                run, config, prepared, best, rivals, open_test_split=config.test, progress=bar
+            )
+            tracker.log_scores(done.numbers)
+            tracker.log_images(run / "figures")
+            if tracker.sync_command:
+                print(f"to upload the run: {tracker.sync_command}")
+    print(f"{time.perf_counter() - began:.0f} s in all")
+    print(done.page)
+    print(done.headline)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,270 @@
+"""How sure a score is: time blocks are drawn again within each movie, and the score with them.
+
+Neighbouring windows err alike, so that windows drawn one by one would make every interval too
+narrow: blocks are drawn, as long as the losses stay correlated (the stationary bootstrap of
+Politis & Romano 1994, doi 10.1080/01621459.1994.10476870). Movies are strata, each kept whole: an
+interval speaks of other times of these movies, not of other movies.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from slime.errors import SlimeError
+from slime.score import Scores, Sums, Tally, frame_pearson
+
+MIN_BLOCKS = 10  # effectively independent blocks below which no interval is given
+MIN_BLOCKS_OF_MOVIE = 2  # a movie of one block would look free of error
+DRAWN_AT_ONCE = 1 << 22  # weights in memory at a time
+
+
+class Interval(NamedTuple):
+    """The lower and upper end for each lead and channel, NaN where there are too few blocks."""
+
+    low: Float[np.ndarray, "lead channel"]
+    high: Float[np.ndarray, "lead channel"]
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Blocks of windows drawn again, the same for every tally that is summed over them.
+
+    Attributes:
+        movie, start: the windows, by movie and time.
+        movies: the movies' numbers; each is resampled for itself.
+        mean_block: the mean length of a block in windows, by movie and lead.
+        n_draws, seed: the same seed draws the same blocks.
+    """
+
+    movie: Int[np.ndarray, " windows"]
+    start: Int[np.ndarray, " windows"]
+    movies: Int[np.ndarray, " movies"]
+    mean_block: Float[np.ndarray, "movies lead"]
+    n_draws: int
+    seed: int
+
+    @property
+    def n_windows(self) -> Int[np.ndarray, " movies"]:
+        """Windows of each movie."""
+        return (self.movie == self.movies[:, None]).sum(axis=1)
+
+    @property
+    def n_blocks(self) -> Float[np.ndarray, " lead"]:
+        """Blocks as good as independent, over all movies."""
+        return effective_blocks(self.n_windows, self.mean_block)
+
+    @cached_property
+    def reasons(self) -> tuple[str, ...]:
+        """For each lead why there is no interval; empty where there is one."""
+        return tuple(self._reason(lead) for lead in range(self.mean_block.shape[1]))
+
+    def _reason(self, lead: int) -> str:
+        lengths, n_blocks = self.mean_block[:, lead], self.n_blocks[lead]
+        if not np.isfinite(lengths).all():
+            return f"no interval at lead {lead + 1}: losses are not finite numbers"
+        fewest = (self.n_windows / lengths).min()
+        if n_blocks >= MIN_BLOCKS and fewest >= MIN_BLOCKS_OF_MOVIE:
+            return ""
+        too_few = (
+            f"{n_blocks:.1f} effective blocks, {MIN_BLOCKS} are needed"
+            if n_blocks < MIN_BLOCKS
+            else f"a movie of {fewest:.1f} effective blocks, {MIN_BLOCKS_OF_MOVIE} are needed"
+        )
+        return (
+            f"no interval at lead {lead + 1}: {too_few} ({self.n_windows.sum()} windows in "
+            f"{len(self.movies)} movies, mean block of up to {lengths.max():.1f} windows)"
+        )
+
+    def sums(self, tally: Tally) -> Sums:
+        """The sums of each draw, `draw sum lead channel`, from which any score can be taken.
+
+        Raises:
+            SlimeError: the tally holds other windows or leads than those drawn.
+        """
+        return self._totals(self._matched(tally).sums)
+
+    def pearson(
+        self, tally: Tally, *, pool: bool = False
+    ) -> Float[np.ndarray, "draw lead channel"]:
+        """slime.score.pearson of each draw; it is a mean over frames, not a function of sums."""
+        z = np.arctanh(np.clip(frame_pearson(self._matched(tally)), -1 + 1e-12, 1 - 1e-12))
+        terms = np.stack([np.nan_to_num(z), (~np.isnan(z)).astype(float)], axis=1)
+        total = self._totals(terms)
+        if pool:
+            total = total.sum(axis=-1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # a lead of flat frames alone has none: NaN
+            return np.tanh(total[:, 0] / total[:, 1])
+
+    def interval(self, scores: Scores, *, level: float = 0.95) -> Interval:
+        """The percentile interval of each lead and channel of the draws' scores.
+
+        Percentile intervals of few blocks cover somewhat less than `level`.
+        """
+        if not 0 < level < 1:
+            raise SlimeError(f"an interval of level {level}: it must lie between 0 and 1")
+        given = np.array([not reason for reason in self.reasons])[:, None]
+        scores = np.where(given & np.isfinite(scores), scores, np.nan)
+        low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2], axis=0)
+        return Interval(low, high)
+
+    def _totals(
+        self, terms: Float[np.ndarray, "windows term lead channel"]
+    ) -> Float[np.ndarray, "draw term lead channel"]:
+        """Terms summed over the windows of each draw."""
+        n_leads = self.mean_block.shape[1]
+        total = np.zeros((self.n_draws, *terms.shape[1:]))
+        total[:, :, [bool(reason) for reason in self.reasons]] = np.nan
+        for i, movie in enumerate(self.movies):
+            of_movie = terms[self.movie == movie]
+            for lead in range(n_leads):
+                if self.reasons[lead]:
+                    continue
+                rng = np.random.default_rng((self.seed, int(movie), lead))
+                for rows in self._rows(len(of_movie)):
+                    weights = stationary_weights(
+                        len(of_movie), self.mean_block[i, lead], rows.stop - rows.start, rng
+                    )
+                    total[rows, :, lead] += np.tensordot(weights, of_movie[:, :, lead], axes=1)
+        return total
+
+    def _rows(self, n_windows: int) -> Iterator[slice]:
+        n = max(DRAWN_AT_ONCE // n_windows, 1)
+        return (slice(a, min(a + n, self.n_draws)) for a in range(0, self.n_draws, n))
+
+    def _matched(self, tally: Tally) -> Tally:
+        tally = _in_order(tally)
+        same = np.array_equal(tally.movie, self.movie) and np.array_equal(tally.start, self.start)
+        if not same or tally.n_leads != self.mean_block.shape[1]:
+            raise SlimeError(
+                f"scores can be compared on the same windows only: here are {len(tally)} windows "
+                f"of {tally.n_leads} leads, there {len(self.movie)} of {self.mean_block.shape[1]}, "
+                "not all of the same movies and starts"
+            )
+        return tally
+
+
+def resample_blocks(
+    model: Tally, reference: Tally | None = None, *, n_draws: int = 1000, seed: int = 0
+) -> Resampling:
+    """Draw time blocks for the intervals of a model's scores, or of its skill over a reference.
+
+    The statistic is taken from each draw's sums, so that an interval reads
+
+        draws = resample_blocks(model, persistence)
+        low, high = draws.interval(skill(draws.sums(model), draws.sums(persistence)))
+
+    Both are drawn alike: what makes a time hard for both cancels. Block lengths come from what is
+    resampled, the squared error of each window, or its difference to the reference's: for each
+    movie and lead the longest over channels.
+
+    Raises:
+        SlimeError: no window, or a reference on other windows.
+    """
+    if not len(model):
+        raise SlimeError("an interval of a score needs windows, but the tally is empty")
+    model = _in_order(model)
+    movies = np.unique(model.movie)
+    series = _losses(model)
+    draws = Resampling(
+        model.movie, model.start, movies, np.ones((len(movies), model.n_leads)), n_draws, seed
+    )
+    if reference is not None:
+        with np.errstate(invalid="ignore"):  # infinite losses are told by name later
+            series = series - _losses(draws._matched(reference))
+    lengths = [_longest(series[model.movie == movie]) for movie in movies]
+    return Resampling(model.movie, model.start, movies, np.stack(lengths), n_draws, seed)
+
+
+def effective_blocks(
+    n_windows: Int[np.ndarray, " movies"], mean_block: Float[np.ndarray, "movies lead"]
+) -> Float[np.ndarray, " lead"]:
+    """Blocks that are as good as independent: windows over block length, added up over movies.
+
+    Windows that overlap (hop below their span) err alike, which the block length, counted in
+    windows too, makes up for.
+    """
+    return (n_windows[:, None] / mean_block).sum(axis=0)
+
+
+def stationary_weights(
+    n: int, mean_block: float, n_draws: int, rng: np.random.Generator
+) -> Float[np.ndarray, "draws windows"]:
+    """How often each of `n` windows is drawn, in blocks of geometric length that wrap around.
+
+    Every row sums to n. Politis & Romano 1994, doi 10.1080/01621459.1994.10476870.
+    """
+    here = np.arange(n)
+    opens = rng.random((n_draws, n)) < 1 / mean_block
+    opens[:, 0] = True
+    opened_at = np.maximum.accumulate(np.where(opens, here, 0), axis=1)
+    first = np.take_along_axis(rng.integers(0, n, (n_draws, n)), opened_at, axis=1)
+    drawn = (first + here - opened_at) % n
+    row = np.arange(n_draws)[:, None] * n
+    counts = np.bincount((row + drawn).ravel(), minlength=n_draws * n)
+    return counts.reshape(n_draws, n).astype(np.float64)
+
+
+def block_length(series: Float[np.ndarray, " t"]) -> float:
+    """The best mean block length for the stationary bootstrap of a series' mean; 1 at least.
+
+    Politis & White 2004 (doi 10.1081/ETC-120028836) with the correction of Patton, Politis & White
+    2009 (doi 10.1080/07474930802459016): autocovariances up to twice the lag from which on they
+    are insignificant, under a flat-top window.
+
+    Raises:
+        SlimeError: values that are not finite numbers.
+    """
+    n = len(series)
+    if not np.isfinite(series).all():
+        raise SlimeError("a block length needs losses that are finite numbers")
+    n_quiet = max(5, int(math.log10(max(n, 1))))
+    n_lags = min(math.ceil(math.sqrt(n)) + n_quiet, n - 1)
+    centred = series - series.mean()
+    covariance = np.array([centred[k:] @ centred[: n - k] / n for k in range(n_lags + 1)])
+    if n < 3 or covariance[0] <= 1e-24 * (series @ series) / n:
+        return 1.0
+    m = min(2 * max(_first_quiet(covariance / covariance[0], n, n_quiet), 1), n_lags)
+    lag = np.arange(1, m + 1)
+    flat_top = np.minimum(1.0, 2 * (1 - lag / m))
+    g = 2 * (flat_top * lag * covariance[1 : m + 1]).sum()
+    long_run = covariance[0] + 2 * (flat_top * covariance[1 : m + 1]).sum()
+    longest = math.ceil(min(3 * math.sqrt(n), n / 3))
+    if abs(long_run) <= 1e-12 * covariance[0]:
+        return float(longest)
+    return float(np.clip((g**2 / long_run**2 * n) ** (1 / 3), 1, longest))
+
+
+def _first_quiet(correlation: Float[np.ndarray, " lag"], n: int, n_quiet: int) -> int:
+    """The first lag of a run of `n_quiet` without a significant correlation, else the last lag."""
+    quiet = np.abs(correlation) < 2 * math.sqrt(math.log10(n) / n)
+    for lag in range(len(quiet) - n_quiet):
+        if quiet[lag : lag + n_quiet].all():
+            return lag
+    return len(correlation) - 1
+
+
+def _longest(series: Float[np.ndarray, "t lead channel"]) -> Float[np.ndarray, " lead"]:
+    """Block lengths of one movie, the longest over channels; NaN where losses are not finite."""
+    finite = np.isfinite(series).all(axis=(0, 2))
+    n_leads, n_channels = series.shape[1:]
+    lengths = np.full(n_leads, np.nan)
+    for lead in np.flatnonzero(finite):
+        lengths[lead] = max(block_length(series[:, lead, c]) for c in range(n_channels))
+    return lengths
+
+
+def _losses(tally: Tally) -> Float[np.ndarray, "windows lead channel"]:
+    """Mean squared error of each window; the overall one where all of its pixels are masked."""
+    n, square = tally["n"], tally["square"]
+    overall = square.sum(axis=0) / np.maximum(n.sum(axis=0), 1)
+    return np.where(n > 0, square / np.maximum(n, 1), overall)
+
+
+def _in_order(tally: Tally) -> Tally:
+    rows = np.lexsort((tally.start, tally.movie))
+    return Tally(tally.movie[rows], tally.start[rows], tally.sums[rows])

@@ -1,0 +1,193 @@
+"""Grids of losses about a trained net: planes and lines."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from jaxtyping import Float
+from torch import Tensor
+
+from slime.errors import SlimeError
+from slime.landscape.directions import filter_normalised_direction, inner_product, steps_in_order
+from slime.landscape.loss import (
+    HeldWindows,
+    hold_windows,
+    left_as_found,
+    model_sha256,
+    pooled_mse,
+)
+from slime.stepper import Stepper
+from slime.stream import Batch
+
+Point = tuple[int, ...]  # a cell's place in the grid
+Progress = Callable[[Sequence[Point]], Iterable[Point]]
+
+
+def loss_plane(
+    stepper: Stepper,
+    batches: Iterable[Batch],
+    *,
+    seed: int = 0,
+    n_points: int = 11,
+    radius: float = 1.0,
+    lead: int = 1,
+    directions: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] | None = None,
+    micro_batch: int = 32,
+    progress: Progress | None = None,
+) -> xr.DataArray:
+    """Mean squared error at weights + alpha d1 + beta d2: axes alpha and beta, movie units squared.
+
+    Pooled over all windows' counted pixels, in eval mode: the centre cell is the trained net itself
+    and holds the loss that an evaluation of it gives. Only `stepper.net` moves, and the stepper is
+    left bit by bit as it was, after an error or an interrupt too. Where the loss is not finite the
+    cell is NaN and counted in `n_nonfinite`. The attributes (numbers, strings, lists of ints: fit
+    for zarr and netCDF) say which model, windows, lead and seed it was, and how long the directions
+    are and the cosine between them: random ones are nearly orthogonal, and left as drawn.
+
+    Args:
+        batches: taken in once and held in memory, so that every cell sees the same windows.
+        seed: of two filter-normalised directions; not used where `directions` are given.
+        n_points: cells a side, odd, so that the centre is one. Each costs a pass over the windows.
+        radius: alpha and beta reach from -radius to radius, in lengths of their directions.
+        lead: frames ahead; above 1 the loss is that of the last frame of a rollout.
+        directions: for each a step for every parameter of `stepper.net`, by name, biases too.
+        micro_batch: windows that go through the net at once, at most; batches are not joined.
+        progress: wraps the sequence of cells to compute, as tqdm does.
+
+    Raises:
+        SlimeError: an even grid or one below 3, a radius not above 0, batches without a window, a
+            counted pixel or that lead, or directions that do not fit the net.
+    """
+    drawn = directions is None
+    d1, d2 = (
+        [filter_normalised_direction(stepper.net, (seed, i)) for i in (0, 1)]
+        if drawn
+        else directions
+    )
+    windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
+    values = centred_axis(n_points, radius)
+    surface = loss_surface(
+        stepper, windows, {"alpha": (values, d1), "beta": (values, d2)}, progress
+    )
+    return surface.assign_attrs(_origin(seed if drawn else None))
+
+
+def loss_line(
+    stepper: Stepper,
+    batches: Iterable[Batch],
+    *,
+    seed: int = 0,
+    n_points: int = 21,
+    radius: float = 1.0,
+    lead: int = 1,
+    direction: Mapping[str, Tensor] | None = None,
+    micro_batch: int = 32,
+    progress: Progress | None = None,
+) -> xr.DataArray:
+    """Mean squared error at weights + alpha d: axis alpha, movie units squared.
+
+    Where beta is 0 in the `loss_plane` of the same seed, at a fraction of its cost; arguments,
+    attributes and errors are as there.
+    """
+    drawn = direction is None
+    d = filter_normalised_direction(stepper.net, (seed, 0)) if drawn else direction
+    windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
+    axes = {"alpha": (centred_axis(n_points, radius), d)}
+    return loss_surface(stepper, windows, axes, progress).assign_attrs(
+        _origin(seed if drawn else None)
+    )
+
+
+def centred_axis(n_points: int, radius: float) -> Float[np.ndarray, " points"]:
+    """Even steps from -radius to radius, mirrored exactly about an exact 0.
+
+    >>> centred_axis(5, 0.3).tolist()
+    [-0.3, -0.15, 0.0, 0.15, 0.3]
+    """
+    if n_points < 3 or n_points % 2 == 0:
+        raise SlimeError(f"n_points={n_points} must be odd and at least 3, so that 0 is a point")
+    if not 0 < radius < math.inf:
+        raise SlimeError(f"radius={radius} must be above 0 and finite")
+    half = n_points // 2
+    return radius * (np.arange(-half, half + 1) / half)
+
+
+def loss_surface(
+    stepper: Stepper,
+    windows: HeldWindows,
+    axes: Mapping[str, tuple[Float[np.ndarray, " _"], Mapping[str, Tensor]]],
+    progress: Progress | None = None,
+) -> xr.DataArray:
+    """The loss at every point of a grid about the net's weights.
+
+    Args:
+        axes: by name, the values along the axis and the direction that they multiply.
+    """
+    steps = {name: steps_in_order(stepper.net, d) for name, (_, d) in axes.items()}
+    values = {name: v for name, (v, _) in axes.items()}
+    attrs = _facts(stepper, windows) | _geometry(steps)
+    losses = np.full([len(v) for v in values.values()], np.nan)
+    points: list[Point] = list(np.ndindex(losses.shape))
+    weights = list(stepper.net.parameters())
+    with left_as_found(stepper) as kept:
+        trained = [kept[w] for w in weights]
+        for point in progress(points) if progress else points:
+            sizes = {name: float(values[name][i]) for name, i in zip(values, point, strict=True)}
+            _place(weights, trained, [(sizes[name], steps[name]) for name in sizes])
+            losses[point] = pooled_mse(stepper, windows)
+    finite = np.isfinite(losses)
+    attrs["n_nonfinite"] = int((~finite).sum())
+    return _surface_array(np.where(finite, losses, np.nan), values, attrs)
+
+
+def _place(
+    weights: Sequence[Tensor],
+    trained: Sequence[Tensor],
+    steps: Sequence[tuple[float, list[Tensor]]],
+) -> None:
+    """Set the weights, from the trained ones each time: rounding never adds up along the grid."""
+    for i, weight in enumerate(weights):
+        place = trained[i]
+        for size, step in steps:
+            place = torch.add(place, step[i], alpha=size, out=weight)
+
+
+def _surface_array(
+    losses: np.ndarray, values: Mapping[str, np.ndarray], attrs: dict[str, Any]
+) -> xr.DataArray:
+    surface = xr.DataArray(losses, coords=dict(values), dims=list(values), name="mse", attrs=attrs)
+    for name in values:
+        surface[name].attrs["long_name"] = f"step along the {name} direction, in its lengths"
+    return surface
+
+
+def _facts(stepper: Stepper, windows: HeldWindows) -> dict[str, Any]:
+    return {
+        "long_name": f"mean squared error at lead {windows.lead}",
+        "units": "movie units squared",
+        "lead": windows.lead,
+        "n_windows": len(windows.start),
+        "n_pixels": windows.n_pixels,
+        "window_movie": windows.movie,
+        "window_start": windows.start,
+        "model_sha256": model_sha256(stepper),
+        "n_parameters": sum(w.numel() for w in stepper.net.parameters()),
+    }
+
+
+def _geometry(steps: Mapping[str, Sequence[Tensor]]) -> dict[str, Any]:
+    """Length of each direction, and the cosine where there are two."""
+    norms = {name: math.sqrt(inner_product(d, d)) for name, d in steps.items()}
+    lengths: dict[str, Any] = {f"{name}_norm": norm for name, norm in norms.items()}
+    if len(steps) == 2:
+        lengths["cosine"] = inner_product(*steps.values()) / math.prod(norms.values())
+    return lengths
+
+
+def _origin(seed: int | None) -> dict[str, Any]:
+    if seed is None:
+        return {"directions": "given"}
+    return {"directions": "filter-normalised Gaussian", "seed": seed}

@@ -1,0 +1,267 @@
+"""All models on the same windows of a split: tallies, a tidy table of scores, example forecasts."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from jaxtyping import Float
+
+from slime.errors import SlimeError
+from slime.fit import Progress, evaluate
+from slime.inference import Interval, Resampling, resample_blocks
+from slime.plots import Example
+from slime.prepare import longest_rollout, without_gap
+from slime.score import (
+    Sums,
+    Tally,
+    horizon,
+    mae,
+    mse,
+    pearson,
+    r2,
+    rmse,
+    skill,
+    vrmse,
+)
+from slime.split import Split
+from slime.stepper import Step, rollout
+from slime.stream import Batch, WindowStream
+from slime.windows import WindowSpec
+
+Forecaster = Callable[[int], Step]  # the number of a movie to the step that forecasts it
+EVALUATION_BATCH = 64
+HORIZON = 0.8  # correlation under which a forecast is lost
+RIVALS = {"skill": "persistence", "skill_ridge": "ridge"}  # scores that compare two models
+COLUMNS = ("model", "seed", "movie", "split", "channel", "lead", "score", "value", "low", "high")
+
+
+@dataclass(frozen=True)
+class Arena:
+    """The movies, splits and windows on which models meet.
+
+    Windows give `spec.n_in` frames, as many as the greediest model reads, and ask for `spec.n_out`
+    leads; `numbers` are the movies' places in the run.
+    """
+
+    name: str
+    movies: list[xr.DataArray]
+    splits: list[Split]
+    numbers: list[int]
+    spec: WindowSpec
+    memory_budget: int
+    device: torch.device
+
+    def windows(self, i: int) -> WindowStream:
+        """All windows of the i-th movie, in time order."""
+        return WindowStream(
+            [self.movies[i]],
+            [without_gap(self.splits[i])],
+            self.spec,
+            batch_size=EVALUATION_BATCH,
+            memory_budget=self.memory_budget,
+            device=self.device,
+        )
+
+
+def open_arena(
+    movies: Sequence[xr.DataArray],
+    splits: Sequence[Mapping[str, Split]],
+    name: str,
+    *,
+    n_in: int,
+    leads: int,
+    step: int,
+    memory_budget: int,
+    device: torch.device,
+) -> tuple[Arena, list[str]]:
+    """Where models meet on the split `name`, with as many leads as fit it, and what had to be said.
+
+    Raises:
+        SlimeError: no movie has such a split, or not even one lead fits.
+    """
+    held = [(i, cut[name]) for i, cut in enumerate(splits) if name in cut]
+    if not held:
+        raise SlimeError(f"there is no split {name!r}: data.shares gives none")
+    most = longest_rollout([s for _, s in held], n_in, step)
+    if most < 1:
+        short = min((s for _, s in held), key=len)
+        raise SlimeError(
+            f"split {name!r}{short.where} has {len(short)} frames: too few for {n_in} frames given "
+            f"and one predicted, {step} frames apart; a larger share of it would do"
+        )
+    notes = [f"split {name!r} is short: {most} leads instead of {leads}"] if most < leads else []
+    return (
+        Arena(
+            name,
+            [movies[i] for i, _ in held],
+            [s for _, s in held],
+            [i for i, _ in held],
+            WindowSpec(n_in=n_in, n_out=min(leads, most), step=step),
+            memory_budget,
+            device,
+        ),
+        notes,
+    )
+
+
+def tally_models(
+    models: Mapping[str, Forecaster], where: Arena, *, progress: Progress | None = None
+) -> dict[str, Tally]:
+    """Every model's tally over the same windows of all movies, by the movies' numbers."""
+    parts: dict[str, list[Tally]] = {name: [] for name in models}
+    turns = range(len(where.movies))
+    for i in progress(turns, len(turns), f"scoring {where.name}") if progress else turns:
+        windows, number = where.windows(i), where.numbers[i]
+        for name, model in models.items():
+            tally = evaluate(model(number), windows)
+            parts[name].append(replace(tally, movie=np.full(len(tally), number)))
+    return {name: Tally.joined(tallies) for name, tallies in parts.items()}
+
+
+def scores_table(
+    tallies: Mapping[str, Tally],
+    where: Arena,
+    variance: Float[np.ndarray, " channel"],
+    *,
+    seed: int,
+    n_draws: int,
+    level: float,
+) -> tuple[pd.DataFrame, list[str]]:
+    """A row per model, movie, channel, lead and score, with intervals by block bootstrap.
+
+    Movie and channel are `all` in pooled rows. Skill is against persistence, `skill_ridge` against
+    the ridge stencil; `horizon_0.8` is the median over windows of the first lead whose correlation
+    is under 0.8, at most the last lead scored, and `censored_0.8` the share that never fell under
+    it. Where there are too few blocks for an interval, the reason is given beside the table.
+
+    Args:
+        variance: of each channel's pixels in the train split.
+    """
+    rows: list[dict[str, Any]] = []
+    reasons: dict[str, None] = {}
+    names = {number: str(m.name) for number, m in zip(where.numbers, where.movies, strict=True)}
+    for movie in [*where.numbers, None] if len(names) > 1 else [None]:
+        chosen = {n: t if movie is None else t.of_movie(movie) for n, t in tallies.items()}
+        labels = {
+            "seed": seed,
+            "movie": "all" if movie is None else names[movie],
+            "split": where.name,
+        }
+        channels = [str(c) for c in where.movies[0]["channel"].values]
+        for name, tally in chosen.items():
+            scored = _scored(name, tally, chosen, variance, n_draws, seed, level)
+            for score, values, interval in scored:
+                rows += _tidy(name, labels, score, values, interval, channels)
+            if movie is None:
+                reasons |= dict.fromkeys(_reasons(name, tally, chosen, n_draws, seed))
+    return pd.DataFrame(rows, columns=list(COLUMNS)), list(reasons)
+
+
+def _reasons(
+    name: str, tally: Tally, others: Mapping[str, Tally], n_draws: int, seed: int
+) -> Iterator[str]:
+    if name == "persistence":
+        return
+    for reason in resample_blocks(tally, others["persistence"], n_draws=n_draws, seed=seed).reasons:
+        if reason:
+            yield f"{name}: {reason}"
+
+
+def _scored(
+    name: str,
+    tally: Tally,
+    others: Mapping[str, Tally],
+    variance: Float[np.ndarray, " channel"],
+    n_draws: int,
+    seed: int,
+    level: float,
+) -> Iterator[tuple[str, np.ndarray, Interval | None]]:
+    """Scores as (name, values `lead channel`, interval), the pooled channel `all` last."""
+    alone = resample_blocks(tally, n_draws=n_draws, seed=seed)
+
+    def row(
+        score: str, take: Callable[..., np.ndarray], over: Resampling, *rivals: Tally
+    ) -> tuple[str, np.ndarray, Interval | None]:
+        values = _and_pooled(take, tally.total(), *(r.total() for r in rivals))
+        drawn = _and_pooled(take, over.sums(tally), *(over.sums(r) for r in rivals))
+        return score, values, over.interval(drawn, level=level)
+
+    for take in (mse, mae, rmse, r2):
+        yield row(take.__name__, take, alone)
+    yield row("vrmse", lambda sums, pool=False: vrmse(sums, variance, pool=pool), alone)
+    for score, rival in RIVALS.items():
+        if rival == name:
+            yield score, _and_pooled(skill, tally.total(), tally.total()), None
+        elif rival in others:
+            paired = resample_blocks(tally, others[rival], n_draws=n_draws, seed=seed)
+            yield row(score, skill, paired, others[rival])
+    values = np.concatenate([pearson(tally), pearson(tally, pool=True)], axis=-1)
+    drawn = np.concatenate([alone.pearson(tally), alone.pearson(tally, pool=True)], axis=-1)
+    yield "pearson", values, alone.interval(drawn, level=level)
+    first, crossed = horizon(tally, HORIZON)
+    yield f"horizon_{HORIZON}", np.append(np.median(first, axis=0), np.median(first))[None], None
+    share = ~crossed
+    yield f"censored_{HORIZON}", np.append(share.mean(axis=0), share.mean())[None], None
+
+
+def _and_pooled(take: Callable[..., np.ndarray], *sums: Sums) -> np.ndarray:
+    """A score for each channel and, in one more column, for all together."""
+    return np.concatenate([take(*sums), take(*sums, pool=True)], axis=-1)
+
+
+def _tidy(
+    name: str,
+    labels: Mapping[str, Any],
+    score: str,
+    values: np.ndarray,
+    interval: Interval | None,
+    channels: Sequence[str],
+) -> Iterator[dict[str, Any]]:
+    with_lead = not score.startswith(("horizon", "censored"))
+    for k, channel in enumerate([*channels, "all"]):
+        if len(channels) == 1 and channel != "all":
+            continue  # one channel is all of them
+        for lead in range(values.shape[0]):
+            yield {
+                "model": name,
+                **labels,
+                "channel": channel,
+                "lead": lead + 1 if with_lead else 0,
+                "score": score,
+                "value": values[lead, k],
+                "low": np.nan if interval is None else interval.low[lead, k],
+                "high": np.nan if interval is None else interval.high[lead, k],
+            }
+
+
+def example_forecast(model: Forecaster, where: Arena, *, movie: int = 0) -> Example:
+    """The forecast of the window in the middle of a movie's split."""
+    windows, film = where.windows(movie), where.movies[movie]
+    wanted = int(windows.starts[0][len(windows.starts[0]) // 2])
+    batch, row = _window(windows, wanted)
+    past, future = batch.past[row : row + 1], batch.future[row : row + 1]
+    with torch.inference_mode():
+        forecast = rollout(model(where.numbers[movie]), past, future.shape[1])
+    interval = film.attrs.get("frame_interval_s")
+    return Example(
+        future[0].cpu().numpy().copy(),
+        forecast[0].cpu().numpy(),
+        past[0, -1].cpu().numpy().copy(),
+        [str(c) for c in film["channel"].values],
+        lead_s=None if interval is None else interval * where.spec.step,
+        pixel_um=film.attrs.get("pixel_um"),
+        where=f"{film.name}, {where.name} split, frame "
+        f"{wanted + (where.spec.n_in - 1) * where.spec.step}",
+    )
+
+
+def _window(windows: WindowStream, start: int) -> tuple[Batch, int]:
+    for batch in windows:
+        rows = (batch.start == start).nonzero()
+        if len(rows):
+            return batch, int(rows[0])
+    raise SlimeError(f"there is no window that starts at frame {start}")

@@ -1,0 +1,136 @@
+"""The reaction against the printed formulas, its periods and its spiral against known values."""
+
+import numpy as np
+import pytest
+import torch
+
+from slime.errors import SlimeError
+from slime.simulate.martiel_goldbeter import (
+    Kinetics,
+    Signal,
+    lower_half_reset,
+    react,
+    receptor_rates,
+    resting,
+    resting_signal,
+    strip_pulse,
+    synthesis,
+)
+
+
+def test_rates_are_those_of_the_printed_formulas():
+    k1, k2, l1, l2, c = 0.036, 0.666, 10, 0.005, 10
+    rho, g = np.array([0.2, 0.9, 0.5]), np.array([0.0, 0.3, 7.0])
+    f1 = (k1 + k2 * g) / (1 + g)
+    f2 = (k1 * l1 + k2 * l2 * c * g) / (1 + c * g)
+    y = rho * g / (1 + g)
+    phi = 3 * (0.01 * 0.01 + y**2) / (1 + 3 * 0.01 + y**2 * (1 + 3))
+    kinetics = Kinetics(k1_per_min=k1, k2_per_min=k2)
+    recovery, exchange, bound = receptor_rates(torch.from_numpy(g), kinetics)
+    np.testing.assert_allclose(recovery, f2, rtol=1e-12)
+    np.testing.assert_allclose(exchange, f1 + f2, rtol=1e-12)
+    made = synthesis(torch.from_numpy(rho), bound, kinetics)
+    np.testing.assert_allclose(made, 4000 * 0.6 * phi, rtol=1e-12)
+
+
+def test_one_step_moves_each_field_by_its_equation():
+    kinetics = Kinetics()
+    rho, b, g, n = 0.6, 3.0, 0.4, 1.3
+    fields = Signal(*(torch.full((1, 2, 3), v, dtype=torch.float64) for v in (rho, b, g)))
+    secretion = n * 0.9 / 5
+    new = react(fields, kinetics, dt_min=0.01, dx_mm=0.05, secretion=secretion)
+    f1, f2 = (0.09 + 1.665 * g) / (1 + g), (0.9 + 1.665 * 0.005 * 10 * g) / (1 + 10 * g)
+    square = (rho * g / (1 + g)) ** 2
+    phi = 3 * (1e-4 + square) / (1.03 + 4 * square)
+    expected = (
+        rho + 0.01 * (-f1 * rho + f2 * (1 - rho)),
+        b + 0.01 * (2400 * phi - 2.6 * b),
+        g + 0.01 * (secretion * b - 9 * g),
+    )
+    for field, value in zip(new, expected, strict=True):
+        np.testing.assert_allclose(field, np.full((1, 2, 3), value), rtol=1e-12)
+
+
+@pytest.mark.parametrize("k_e_per_min", [5.4, 9.0])
+def test_the_resting_state_is_a_fixed_point(k_e_per_min):
+    kinetics = Kinetics(k_e_per_min=k_e_per_min)
+    still = resting_signal(kinetics, (1, 2, 3), dtype=torch.float64)
+    new = react(still, kinetics, dt_min=0.01, dx_mm=0.05, secretion=0.9 / 5)
+    for before, after in zip(still, new, strict=True):
+        torch.testing.assert_close(after, before, rtol=1e-9, atol=0)
+
+
+def _well_mixed(kinetics: Kinetics, minutes: float, dt_min: float = 0.01) -> np.ndarray:
+    """g of one stirred drop after a stimulus, every step."""
+    signal = Signal(*(torch.full((1, 1, 1), v, dtype=torch.float64) for v in (0.9, 1.0, 0.5)))
+    secretion = kinetics.k_t_per_min / kinetics.h
+    trace = np.empty(round(minutes / dt_min))
+    for i in range(len(trace)):
+        signal = react(signal, kinetics, dt_min=dt_min, dx_mm=1.0, secretion=secretion)
+        trace[i] = signal.g.item()
+    return trace
+
+
+def _crossing_times(trace: np.ndarray, level: float, interval: float) -> np.ndarray:
+    before = np.flatnonzero((trace[:-1] < level) & (trace[1:] >= level))
+    return (before + (level - trace[before]) / (trace[before + 1] - trace[before])) * interval
+
+
+@pytest.mark.parametrize(
+    ("k1", "k2", "k_e", "period_min"),
+    [(0.036, 0.666, 5.4, 10.7), (0.09, 1.665, 5.4, 4.6), (0.09, 1.665, 7.0, 5.2)],
+)
+def test_well_mixed_cells_oscillate_with_the_known_period(k1, k2, k_e, period_min):
+    kinetics = Kinetics(k1_per_min=k1, k2_per_min=k2, k_e_per_min=k_e)
+    trace = _well_mixed(kinetics, minutes=30.0)
+    times = _crossing_times(trace, level=1.0, interval=0.01)
+    # 2 %: known to two or three digits, and the step of 0.01 min adds 1 %
+    assert times[-1] - times[-2] == pytest.approx(period_min, rel=0.02)
+
+
+def test_the_default_kinetics_are_excitable_not_oscillating():
+    trace = _well_mixed(Kinetics(), minutes=20.0)
+    assert trace[:300].max() > 2  # one pulse, 250 times the resting level
+    assert trace[-1] == pytest.approx(resting(Kinetics())[2], rel=1e-3)
+
+
+@pytest.mark.slow
+def test_a_broken_wave_becomes_a_spiral_of_known_period_and_speed():
+    kinetics, dx_mm, dt_min, every = Kinetics(), 0.04, 0.004, 5
+    signal = strip_pulse(resting_signal(kinetics, (1, 80, 80)), n_columns=8)
+    trace = []
+    for i in range(round(50 / dt_min)):
+        if i == round(5 / dt_min):
+            signal = lower_half_reset(signal, kinetics)
+        signal = react(signal, kinetics, dt_min=dt_min, dx_mm=dx_mm, secretion=0.9 / 5)
+        if i % every == 0:
+            trace.append(signal.b[0].numpy())
+    b = np.stack(trace)
+    last_two = np.full((80, 80, 2), np.nan)  # at the spiral's core b stays low: no crossing
+    for place in np.ndindex(80, 80):
+        times = _crossing_times(b[:, *place], 30.0, dt_min * every)
+        last_two[place] = times[-2:] if len(times) > 1 else np.nan
+    period = np.nanmedian(last_two[..., 1] - last_two[..., 0])
+    slowness = np.hypot(*np.gradient(last_two[..., 1], dx_mm))
+    # 5.34 to 5.42 min, plus 0.3 % for the last of its settling
+    assert 5.325 < period < 5.435
+    assert 1 / np.nanmedian(slowness) == pytest.approx(0.31, abs=0.012)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("k_e_per_min", -1.0), ("q", float("nan")), ("alpha", float("inf"))]
+)
+def test_a_constant_out_of_range_is_named_with_its_value(name, value):
+    with pytest.raises(SlimeError, match=f"{name} is {value}; it must be a number above 0"):
+        Kinetics(**{name: value})
+
+
+def test_a_strip_pulse_and_a_reset_touch_only_their_part():
+    kinetics = Kinetics()
+    rest = resting_signal(kinetics, (1, 4, 5))
+    pulsed = strip_pulse(rest, n_columns=2)
+    assert (pulsed.g[0] == 8).sum(dim=1).tolist() == [2, 2, 2, 2]
+    cut = lower_half_reset(pulsed, kinetics)
+    assert (cut.g[0] == 8).sum(dim=1).tolist() == [0, 0, 2, 2]
+    assert (cut.rho[0] == 0.25).sum(dim=1).tolist() == [5, 5, 0, 0]
+    assert torch.equal(pulsed.g[0, 0, :2], torch.tensor([8.0, 8.0]))
