@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
-import dask
 import numpy as np
 import torch
 import xarray as xr
+from dask.base import compute
+from dask.delayed import delayed
 from jaxtyping import Float
 from torch import Tensor
 
@@ -55,7 +56,7 @@ class Climatology:
         Raises:
             SlimeError: no movie has train frames, or a channel has no pixel that counts.
         """
-        sums: Sequence[_Sum | None] = dask.compute(
+        sums: Sequence[_Sum | None] = compute(
             [_movie_sum(m, s) for m, s in zip(movies, splits, strict=True)], scheduler="threads"
         )[0]
         known = [s.by_channel() for s in sums if s is not None]
@@ -95,10 +96,10 @@ def _movie_sum(movie: xr.DataArray, split: Split | None) -> Any:
     chunk_nbytes = chunk * math.prod(movie.shape[1:]) * movie.dtype.itemsize
     length = chunk * max(BLOCK_BYTES // chunk_nbytes, 1)
     parts = [
-        dask.delayed(_block_sum, pure=False)(movie, a, b)
+        delayed(_block_sum, pure=False)(movie, a, b)
         for a, b in time_blocks(split.start, split.stop, length, span=1)
     ]
-    return reduce(dask.delayed(_Sum.joined, pure=False), parts)
+    return reduce(delayed(_Sum.joined, pure=False), parts)
 
 
 def _block_sum(movie: xr.DataArray, start: int, stop: int) -> _Sum:

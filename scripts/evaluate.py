@@ -6,9 +6,9 @@ python scripts/evaluate.py RUN [split=test] [key=value ...]
 from collections.abc import Sequence
 
 from baselines import fit_baselines
+from slime.arguments import help_text, load_run_config, wants_help
 from slime.checkpoint import load_run
 from slime.command import run_command
-from slime.config import help_text, load_run_config, wants_help
 from slime.fit import pick_device
 from slime.prepare import prepare
 from slime.progress import bar

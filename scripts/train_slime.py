@@ -12,9 +12,10 @@ from pathlib import Path
 import torch
 
 from baselines import fit_baselines
+from slime.arguments import help_text, load_config, wants_help
 from slime.checkpoint import build_stepper, load_run, save_run, shape_of
 from slime.command import run_command
-from slime.config import config_yaml, help_text, load_config, wants_help
+from slime.config import config_yaml
 from slime.demo import with_demo_stores
 from slime.files import write_json, write_text
 from slime.fit import fit, pick_device

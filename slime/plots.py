@@ -92,18 +92,18 @@ def skill_text(skill: float) -> str:
 
 
 def number_text(value: float) -> str:
-    """Three figures, small numbers by a power of ten, with a true minus.
+    """Three figures, small numbers by a power of ten, a true minus before.
 
     >>> number_text(0.000307), number_text(0.171), number_text(5120.4)
-    ('3.07e−4', '0.171', '5120')
+    ('3.07e-4', '0.171', '5120')
     """
     if not math.isfinite(value):
         return str(value)
-    if value and not 1e-2 <= abs(value) < 1e5:
-        digits, power = f"{value:.2e}".split("e")
-        digits = digits.rstrip("0").rstrip(".")
-        return f"{digits}e{int(power)}".replace("-", "−")
-    return (f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}").replace("-", "−")
+    sign, size = "−" if value < 0 else "", abs(value)
+    if size and not 1e-2 <= size < 1e5:
+        digits, power = f"{size:.2e}".split("e")
+        return f"{sign}{float(digits):g}e{int(power)}"
+    return f"{sign}{size:.0f}" if size >= 1000 else f"{sign}{size:.3g}"
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
@@ -126,9 +126,9 @@ def movie_frames(movie: xr.DataArray, n: int = 6) -> Figure:
     names = names or [str(i) for i in range(movie.sizes["channel"])]
     figure, grid = _picture_grid(len(names), len(picked), n_y / n_x)
     for row, name in enumerate(names):
-        limits = gray_limits(frames[:, row])
+        grays = Normalize(*gray_limits(frames[:, row]))
         for axes, frame, index in zip(grid[row], frames[:, row], picked, strict=True):
-            shown = _show(axes, frame, "gray", Normalize(*limits))
+            shown = _show(axes, frame, "gray", grays)
             if row == 0:
                 axes.set_title(_frame_title(movie, int(index)), fontsize=9)
             if frame.min() == frame.max():
@@ -171,8 +171,8 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> Figure:
         n_lost = int(np.sum(~np.isfinite(values) & [r.get(name) is not None for r in records]))
         lost = f": {n_lost} of {len(records)} epochs not finite" if n_lost else ""
         axes.set_title(title + lost, fontsize=9, loc="left")
-        if name != "val_skill" and np.nanmin(finite, initial=np.inf) > 0:
-            _log_axis(axes, finite)
+        if name != "val_skill":
+            _log_axis(axes, finite[np.isfinite(finite)])
         if best:
             axes.axvline(best["epoch"], color="0.75", linewidth=1, zorder=0)
         _tidy(axes)
@@ -239,7 +239,7 @@ def skill_by_lead(
     channel: str = "all",
     lead_s: float | None = None,
 ) -> Axes:
-    """Skill against persistence by lead, a line for every model and seed; the net's interval shaded.
+    """Skill against persistence by lead, a line a model and seed; the net's interval is shaded.
 
     What lies under the axis is marked at its foot with its value and never dropped: a baseline
     far worse than persistence would flatten everything else.
@@ -274,17 +274,14 @@ def skill_by_lead(
         under = of_model[of_model["value"] < bottom]
         off_scale += [(int(r.lead), float(r.value), style["color"]) for r in under.itertuples()]
     leads = sorted({int(lead) for lead in rows["lead"]})
-    highest = float(
-        rows.loc[rows["model"] == (net or rows["model"]), ["value", "high"]].max().max()
-    )
-    highest = max(highest, float(rows["value"].max()))
+    shaded = rows.loc[rows["model"] == (net or rows["model"]), "high"].dropna()
+    highest = max([rows["value"].max(), *shaded])
     axes.set_ylim(bottom, max(0.1, min(1.02, highest + 0.06)))
     ticks = _lead_axis(axes, leads, lead_s)
     _mark_off_scale(axes, off_scale, ticks)
     axes.set_ylabel("skill, 1 − MSE / MSE(persistence)")
-    axes.legend(
-        loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=9, frameon=False, handlelength=3.2
-    )
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+    axes.legend(**beside, fontsize=9, frameon=False, handlelength=3.2)
     _tidy(axes)
     return axes
 
@@ -310,9 +307,8 @@ def landscape_contour(axes: Axes, plane: xr.DataArray) -> Axes:
         masked = np.ma.masked_where(~finite, loss)
         filled = axes.contourf(alpha, beta, masked, levels=levels, norm=norm, cmap="viridis")
         axes.contour(alpha, beta, masked, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
-        bar = axes.figure.colorbar(
-            filled, ax=axes, format=FuncFormatter(lambda v, _: number_text(v)), ticks=levels[::3]
-        )
+        bar = axes.figure.colorbar(filled, ax=axes, ticks=levels[::3])
+        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda loss, _: number_text(loss)))
         bar.ax.yaxis.set_minor_locator(NullLocator())
         units = f" ({plane.attrs['units']})" if plane.attrs.get("units") else ""
         bar.set_label(f"{plane.attrs.get('long_name', plane.name or 'loss')}{units}")
@@ -321,9 +317,7 @@ def landscape_contour(axes: Axes, plane: xr.DataArray) -> Axes:
         axes.text(alpha.mean(), beta.mean(), "no finite loss", ha="center", va="bottom")
     axes.plot(0, 0, "*", color=ORANGE, markeredgecolor="black", markersize=14, label="trained net")
     for set_label, name in ((axes.set_xlabel, "alpha"), (axes.set_ylabel, "beta")):
-        set_label(
-            plane[name].attrs.get("long_name", f"{name} (step along direction, filter norms)")
-        )
+        set_label(plane[name].attrs.get("long_name", f"step along the {name} direction"))
     axes.set(xlim=(alpha.min(), alpha.max()), ylim=(beta.min(), beta.max()))
     axes.set_title(_plane_title(plane, int((~finite).sum())), fontsize=9, loc="left")
     axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
@@ -441,7 +435,11 @@ def _frame_title(movie: xr.DataArray, index: int) -> str:
     interval_s = movie.attrs.get("frame_interval_s")
     if "time" in movie.coords:
         return f"frame {index}\n{duration_text(float(movie['time'].values[index]))}"
-    return f"frame {index}\n{duration_text(index * interval_s)}" if interval_s else f"frame {index}"
+    return (
+        f"frame {index}\n{duration_text(float(index * interval_s))}"
+        if interval_s
+        else f"frame {index}"
+    )
 
 
 def _scale_bar(axes: Axes, n_x: int, pixel_um: float | None) -> None:
@@ -476,11 +474,13 @@ def _column(records: Sequence[Mapping[str, Any]], name: str) -> Float[np.ndarray
 
 
 def _log_axis(axes: Axes, values: Float[np.ndarray, " epochs"]) -> None:
-    """A logarithmic axis whose ticks are few and written in full."""
+    """A logarithmic axis, where all values are above 0, whose ticks are few and written in full."""
+    if not (values.size and values.min() > 0):
+        return
     axes.set_yscale("log")
-    if np.nanmax(values) < 30 * np.nanmin(values):
+    if values.max() < 30 * values.min():
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    if np.nanmax(values) < 2.5 * np.nanmin(values):
+    if values.max() < 2.5 * values.min():
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
@@ -489,7 +489,7 @@ def _log_axis(axes: Axes, values: Float[np.ndarray, " epochs"]) -> None:
 def _best_text(best: Mapping[str, Any] | None) -> str:
     if best is None or best.get("val_skill") is None:
         return ""
-    return f": ★ {skill_text(best['val_skill'])} at epoch {best['epoch']}"
+    return f": ★ {skill_text(float(best['val_skill']))} at epoch {best['epoch']}"
 
 
 def _model_style(model: str, models: Sequence[str], net: str | None) -> dict[str, Any]:

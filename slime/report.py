@@ -72,7 +72,7 @@ class RunFiles:
         intervals = {m.get("frame_interval_s") for m in self.about.get("movies", [])}
         step = self.config.get("window", {}).get("step", 1)
         only = intervals.pop() if len(intervals) == 1 else None
-        return only * step if only else None
+        return float(only * step) if only else None
 
     @property
     def level(self) -> str:
@@ -232,7 +232,7 @@ def _page(folder: RunFiles) -> dict[str, Any]:
     leads = _table_leads(folder)
     return {
         "run": folder,
-        "about": folder.about,
+        "about": {"net": {}, "windows": {}, "splits": [], **folder.about},
         "headline": folder.about.get("headline") or headline(folder),
         "sentences": _sentences(folder),
         "test_state": test_state(folder),
@@ -257,15 +257,17 @@ def headline(folder: RunFiles) -> str:
     if rows.empty or not np.isfinite(rows["value"]).any():
         return "No forecast has been scored yet."
     skill = float(rows["value"].mean())
-    seeds = _count(len(rows), "seed")
     side = "lower" if skill >= 0 else "higher"
     where = f"on the {_split_words(folder.split)}"
-    sure = f", {folder.level}interval {_interval(rows)}" if _interval(rows) else ", no interval"
+    spread = _interval(rows)
+    sure = f"{folder.level}interval {spread}, 1 seed" if spread else "no interval, 1 seed"
+    if len(rows) > 1:
+        sure = f"{spread} over {len(rows)} seeds"
     verdict = "" if skill > 0 else " Repeating the last frame is at least as good."
     return (
         f"At {lead_text(1, folder.lead_s)} the {folder.net}'s squared error is "
         f"{abs(skill) * 100:.0f} % {side} than that of persistence {where} "
-        f"(skill {skill_text(skill)}{sure}, {seeds}).{verdict}"
+        f"(skill {skill_text(skill)}, {sure}).{verdict}"
     )
 
 
@@ -376,14 +378,14 @@ def _mean(folder: RunFiles, score: str, model: str | None, lead: int) -> float |
 
 
 def _interval(rows: pd.DataFrame) -> str:
-    """'+0.35 to +0.47' of one seed; of several, the range over seeds."""
+    """'+0.35 to +0.47': of one seed its interval, of several their range; '' if unknown."""
     if len(rows) > 1:
-        low, high, seeds = rows["value"].min(), rows["value"].max(), f" ({len(rows)} seeds)"
+        low, high = rows["value"].min(), rows["value"].max()
     else:
-        low, high, seeds = rows["low"].min(), rows["high"].max(), ""
+        low, high = rows["low"].min(), rows["high"].max()
     if not (np.isfinite(low) and np.isfinite(high)):
         return ""
-    return f"{skill_text(float(low))} to {skill_text(float(high))}{seeds}"
+    return f"{skill_text(float(low))} to {skill_text(float(high))}"
 
 
 def _parts(folder: RunFiles) -> list[Mapping[str, str]]:
@@ -417,6 +419,8 @@ def _others(folder: RunFiles) -> Mapping[str, Any]:
     for model in (str(row["model"]) for row in _table(folder, [1])):
         values = [_mean(folder, score, model, 1) for score in scores]
         texts = ["–" if v is None else number_text(v) for v in values]
+        if "skill_ridge" in scores and values[-1] is not None:
+            texts[-1] = skill_text(values[-1])
         rows.append((model, [*texts, _horizon(folder, model)]))
     return {"scores": scores, "rows": rows}
 
@@ -468,7 +472,7 @@ def _movie_facts(movies: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     for movie in movies:
         interval, pixel = movie.get("frame_interval_s"), movie.get("pixel_um")
         n_frames, n_y, n_x = (movie.get(k) for k in ("frames", "height", "width"))
-        lasts = f" ({duration_text(n_frames * interval)})" if n_frames and interval else ""
+        lasts = f" ({duration_text(float(n_frames * interval))})" if n_frames and interval else ""
         sides = f" ({n_y * pixel:.4g} × {n_x * pixel:.4g} µm)" if pixel and n_y and n_x else ""
         for name, text in {
             "movie": movie.get("name", "?"),

@@ -178,7 +178,7 @@ def horizon(
     correlation (a flat frame, a diverged forecast) counts as below.
     """
     below = ~(frame_pearson(tally) >= threshold)
-    crossed = below.any(axis=1)
+    crossed = np.asarray(below.any(axis=1))
     return np.where(crossed, below.argmax(axis=1) + 1.0, float(tally.n_leads)), crossed
 
 

@@ -4,7 +4,6 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -19,33 +18,41 @@ MODELS = {  # skill at leads 1, 2, 4, 8
     "climatology": (-9.2, -4.1, -1.7, -0.6),
     "ridge": (0.31, 0.22, 0.09, -0.04),
 }
+LEADS = (1, 2, 4, 8)
 PERSISTENCE_MSE = (5.2e-4, 1.1e-3, 2.3e-3, 4.4e-3)
-NOTES = ["2 blank frames skipped: 17, 211", "pixel size of 'dish <4>' is unknown", "a & b are twins"]
+NOTES = [
+    "2 blank frames skipped: 17, 211",
+    "pixel size of 'dish <4>' is unknown",
+    "a & b are twins",
+]
 
 
 def score_rows(movies=("all",), splits=("val", "test"), seed=0):
-    rows = []
-    for split in splits:
-        for movie in movies:
-            for model, skills in MODELS.items():
-                labels = {"model": model, "seed": seed, "movie": movie, "split": split}
-                for lead, skill, reference in zip((1, 2, 4, 8), skills, PERSISTENCE_MSE, strict=True):
-                    mse = reference * (1 - skill)
-                    width = 0.05 + 0.01 * lead
-                    low, high = (skill - width, skill + width) if model != "persistence" else ("", "")
-                    values = [("mse", mse, mse * 0.9, mse * 1.1), ("skill", skill, low, high)]
-                    values += [("rmse", mse**0.5, "", ""), ("pearson", 0.9 - 0.02 * lead, "", "")]
-                    values += [("r2", 0.97, "", ""), ("vrmse", 0.17, "", ""), ("mae", 0.012, "", "")]
-                    ridge = 1 - mse / (reference * (1 - MODELS["ridge"][(1, 2, 4, 8).index(lead)]))
-                    values += [("skill_ridge", ridge, "", "")]
-                    for score, value, low_, high_ in values:
-                        place = {"channel": "all", "lead": lead, "score": score}
-                        rows.append(labels | place | {"value": value, "low": low_, "high": high_})
-                for score, value in (("horizon_0.8", 6.0), ("censored_0.8", 0.25)):
-                    place = {"channel": "all", "lead": 0, "score": score, "low": "", "high": ""}
-                    rows.append(labels | place | {"value": value})
-    columns = "model seed movie split channel lead score value low high".split()
-    return pd.DataFrame(rows)[columns]
+    rows = [
+        {"model": model, "seed": seed, "movie": movie, "split": split, "channel": "all", **scored}
+        for split in splits
+        for movie in movies
+        for model in MODELS
+        for scored in scores_of(model)
+    ]
+    return pd.DataFrame(rows)
+
+
+def scores_of(model):
+    for lead, skill, reference in zip(LEADS, MODELS[model], PERSISTENCE_MSE, strict=True):
+        mse, width = reference * (1 - skill), 0.05 + 0.01 * lead
+        ridge = reference * (1 - MODELS["ridge"][LEADS.index(lead)])
+        ours = model != "persistence"
+        for score, value, low, high in [
+            ("mse", mse, mse * 0.9, mse * 1.1),
+            ("skill", skill, skill - width if ours else "", skill + width if ours else ""),
+            ("skill_ridge", 1 - mse / ridge, "", ""),
+            ("rmse", mse**0.5, "", ""),
+            ("pearson", 0.9 - 0.02 * lead, "", ""),
+        ]:
+            yield {"lead": lead, "score": score, "value": value, "low": low, "high": high}
+    for score, value in (("horizon_0.8", 6.0), ("censored_0.8", 0.25)):
+        yield {"lead": 0, "score": score, "value": value, "low": "", "high": ""}
 
 
 def write_json(path, value):
@@ -94,7 +101,8 @@ def write_run(
         {
             **{"name": "demo", "headline": None, "notes": NOTES, "best_epoch": 20},
             "movies": [
-                about_movie | {"name": m, "experiment": m, "store": f"data/{m}.zarr"} for m in movies
+                about_movie | {"name": m, "experiment": m, "store": f"data/{m}.zarr"}
+                for m in movies
             ],
             "splits": [
                 {"movie": m, "name": n, "start": a, "stop": b} for m in movies for n, a, b in cuts
@@ -122,3 +130,229 @@ def write_run(
     if openings:
         (path / "ledger.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
+
+
+class Seen(HTMLParser):
+    """The tags with their attributes, and the text that a reader sees."""
+
+    def __init__(self):
+        super().__init__()
+        self.tags, self.text, self.in_style = [], "", False
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self.in_style = tag == "style"
+
+    def handle_endtag(self, tag):
+        self.in_style = False
+
+    def handle_data(self, words):
+        self.text += "" if self.in_style else words
+
+
+def seen(run):
+    page = Seen()
+    page.feed(write_page(run).read_text(encoding="utf-8"))
+    page.text = re.sub(r"\s+", " ", page.text)
+    return page
+
+
+@pytest.fixture
+def run(tmp_path):
+    return write_run(tmp_path / "demo")
+
+
+def test_page_asks_nobody_for_anything(run):
+    (run / "figures" / "strip.png").write_bytes(b"\x89PNG")
+    (run / "figures" / "rollout.gif").write_bytes(b"GIF89a")
+    page = seen(run)
+    html = (run / "report.html").read_text()
+    assert not [t for t, _ in page.tags if t in ("script", "link", "iframe", "object", "form")]
+    links = [v for _, a in page.tags for k, v in a.items() if k in ("src", "href", "srcset")]
+    assert len(links) == 2
+    assert all(v.startswith("data:image/") for v in links)
+    assert "url(" not in html
+    assert "@import" not in html
+    assert all(a.get("alt") for t, a in page.tags if t == "img")
+
+
+def test_page_escapes_names_from_outside(tmp_path):
+    run = write_run(tmp_path / "demo", movies=(NASTY, "<b>bold</b>"))
+    about = json.loads((run / "run.json").read_text())
+    about |= {"headline": NASTY, "name": NASTY, "notes": [NASTY]}
+    about["commands"]["again"] = about["net"]["head"] = about["movies"][0]["channels"][0] = NASTY
+    write_json(run / "run.json", about)
+    write_json(run / "environment.json", {NASTY: NASTY, "git_commit": NASTY})
+    (run / "config.yaml").write_text(f"# {NASTY}\ndata: {{}}\n")
+    (run / "ledger.jsonl").write_text(json.dumps({"run": NASTY, "time": NASTY, "opening": 1}))
+    page = seen(run)
+    assert not [t for t, _ in page.tags if t in ("script", "b")]
+    assert page.text.count(NASTY) > 8
+
+
+def test_page_leads_with_how_much_better_than_persistence(run):
+    text = seen(run).text
+    assert (
+        "At lead 1 (60 s) the cnn's squared error is 41 % lower than that of persistence on the "
+        "test split (skill +0.41, 95 % interval +0.35 to +0.47, 1 seed)." in text
+    )
+    assert "skill +0.17 over persistence" in text  # and at the last lead
+    assert text.index("41 % lower") < text.index("Results")
+
+
+def test_page_says_when_persistence_is_better(run):
+    table = pd.read_csv(run / "scores.csv")
+    worse = (table["model"] == "cnn") & (table["score"] == "skill")
+    table.loc[worse, ["value", "low", "high"]] = [-0.1, -0.2, 0.0]
+    table.to_csv(run / "scores.csv", index=False)
+    text = seen(run).text
+    assert "10 % higher than that of persistence" in text
+    assert "Repeating the last frame is at least as good" in text
+
+
+def test_results_hold_every_model_and_mark_the_best(run):
+    html = write_page(run).read_text()
+    rows = re.findall(
+        r'<tr[^>]*><th scope="row">(\w+)</th><td class="number">1</td>(.*?)</tr>', html
+    )
+    assert [name for name, _ in rows] == list(MODELS)
+    assert all("★" in cells for name, cells in rows if name == "cnn")
+    assert not any("★" in cells for name, cells in rows if name != "cnn")
+    drift = unescape(dict(rows)["drift"])
+    assert "−1.63" in drift
+    assert "MSE 1.37e-3" in drift  # 5.2e-4 (1 + 1.63)
+
+
+def test_several_seeds_are_counted_and_their_range_shown(run):
+    more = score_rows(("all",), seed=1)
+    skill = (more["model"] == "cnn") & (more["score"] == "skill")
+    more.loc[skill, "value"] += 0.1
+    both = pd.concat([pd.read_csv(run / "scores.csv"), more])
+    both.to_csv(run / "scores.csv", index=False)
+    text = seen(run).text
+    assert "(skill +0.46, +0.41 to +0.51 over 2 seeds)" in text
+    assert "test split, 2 seeds." in text
+
+
+def test_unopened_test_is_said_and_validation_is_shown(tmp_path):
+    text = seen(write_run(tmp_path / "demo", splits=("val",), openings=0)).text
+    assert "Test not opened" in text
+    assert "on the validation split" in text
+
+
+def test_one_opening_is_quiet_and_a_second_is_loud(tmp_path):
+    once = seen(write_run(tmp_path / "a"))
+    assert "Test opened once (2025-11-21" in once.text
+    assert not [a for _, a in once.tags if "loud" in a.get("class", "")]
+    twice = seen(write_run(tmp_path / "b", openings=2))
+    assert "Test opened 2 times" in twice.text
+    assert [a for _, a in twice.tags if "loud" in a.get("class", "")]
+    assert "earlier-1" in twice.text
+
+
+def test_openings_of_other_splits_do_not_count(run):
+    with (run / "ledger.jsonl").open("a") as ledger:
+        ledger.write(json.dumps({"run": "another", "split_hash": "ffff", "opening": 7}) + "\n")
+    assert "Test opened once" in seen(run).text
+
+
+def test_test_scores_without_a_ledger_are_loud(run):
+    (run / "ledger.jsonl").unlink()
+    assert "the ledger is missing" in seen(run).text
+
+
+def test_every_note_is_shown(run):
+    text = seen(run).text
+    assert [note for note in NOTES if note not in text] == []
+
+
+FILES = ["config.yaml", "environment.json", "metrics.jsonl", "run.json", "scores.csv"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_page_says_what_is_missing(run, name):
+    (run / name).unlink()
+    assert f"{name} is missing" in seen(run).text
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_page_of_broken_files_is_still_written(run, name):
+    (run / name).write_text('{"a": [1, }\n\x00')
+    assert "cannot be read" in seen(run).text
+
+
+def test_page_of_an_empty_folder_says_that_all_is_missing(tmp_path):
+    text = seen(tmp_path).text
+    assert [name for name in FILES if f"{name} is missing" not in text] == []
+    assert "No forecast has been scored yet" in text
+    assert "figures/strip.png is missing" in text
+
+
+def test_last_line_cut_off_by_a_kill_is_said(run):
+    path = run / "metrics.jsonl"
+    path.write_text(path.read_text()[:-20])
+    text = seen(run).text
+    assert "metrics.jsonl, line 20 cannot be read" in text
+    assert "Best epoch 18 of 19" in text
+
+
+def test_unknown_units_are_said(run):
+    about = json.loads((run / "run.json").read_text())
+    for movie in about["movies"]:
+        movie |= {"frame_interval_s": None, "pixel_um": None}
+    write_json(run / "run.json", about)
+    text = seen(run).text
+    assert "At lead 1 the cnn" in text
+    assert "the frame interval is unknown" in text
+
+
+def test_frames_skipped_between_leads_count_into_their_time(run):
+    config = (run / "config.yaml").read_text().replace("step: 1", "step: 5")
+    (run / "config.yaml").write_text(config)
+    assert "lead 8 (40 min)" in seen(run).text
+
+
+def test_page_tells_how_to_repeat_the_run(run):
+    text = seen(run).text
+    assert "python scripts/train_slime.py runs/demo/config.yaml" in text
+    assert "14ae64f0c2 with uncommitted changes" in text
+    assert "head: residual" in text
+
+
+def test_page_is_the_same_when_written_again_and_leaves_nothing_beside_it(run):
+    before = write_page(run).read_bytes()
+    assert write_page(run).read_bytes() == before
+    assert [p.name for p in run.iterdir() if p.name.startswith(".")] == []
+
+
+def test_page_of_no_folder_is_the_users_mistake(tmp_path):
+    with pytest.raises(SlimeError, match="no run's folder"):
+        write_page(tmp_path / "nowhere")
+
+
+def test_compare_stacks_runs_and_lists_the_unfinished(tmp_path):
+    good = write_run(tmp_path / "good", movies=("001", "NA"))
+    stopped = write_run(tmp_path / "stopped")
+    (stopped / "scores.csv").unlink()
+    other = write_run(tmp_path / "other", splits=("val",), openings=0)
+    table = compare([good, stopped, other])
+    columns = ["run", *score_rows().columns]
+    assert list(table.columns) == columns
+    counts = {r: len(pd.read_csv(tmp_path / r / "scores.csv")) for r in ("good", "other")}
+    assert table["run"].value_counts().to_dict() == counts
+    assert set(table.loc[table["run"] == "good", "movie"]) == {"all", "001", "NA"}
+    assert table.attrs["unfinished"] == ["stopped: scores.csv is missing: the run was not scored"]
+    skill = table[(table["model"] == "persistence") & (table["score"] == "skill")]
+    assert skill["low"].isna().all()  # empty is no number, and not 0
+
+
+def test_compare_keeps_runs_of_one_name_apart(tmp_path):
+    runs = [write_run(tmp_path / parent / "demo") for parent in "ab"]
+    assert set(compare(runs)["run"]) == {str(r) for r in runs}
+
+
+def test_compare_of_nothing_finished_has_columns_and_no_rows(tmp_path):
+    table = compare([tmp_path])
+    assert table.columns[0] == "run"
+    assert len(table) == 0
+    assert table.attrs["unfinished"][0].startswith(tmp_path.name)

@@ -1,0 +1,42 @@
+# Two commands do it all: `make train` runs the main job, `make test` passes the tests.
+# Settings go through ARGS:  make train ARGS='"my movie.zarr" net.kind=patch_mlp'
+# A build of torch other than PyPI's: make train TORCH_INDEX=https://download.pytorch.org/whl/cpu
+PYTHON ?= python3
+ARGS ?=
+TORCH_INDEX ?=
+PY := .venv/bin/python
+READY := .venv/.installed
+PACKAGES := slime baselines scripts tests
+
+.PHONY: train test check verify format clean
+
+train: $(READY)
+	$(PY) scripts/train_slime.py $(ARGS)
+
+test: $(READY)
+	$(PY) -m pytest -m "not slow"
+
+check: $(READY)
+	$(PY) -m ruff check $(PACKAGES)
+	$(PY) -m ruff format --check $(PACKAGES)
+	.venv/bin/basedpyright
+	.venv/bin/lint-imports
+
+# The long half: slow tests (documented commands, kills, reproduced figures) and the notebooks.
+verify: $(READY)
+	$(PY) -m pytest -m slow --timeout=1500
+	$(PY) -m pytest --nbmake --nbmake-timeout=600 -p no:jaxtyping notebooks
+
+format: $(READY)
+	$(PY) -m ruff check --fix $(PACKAGES)
+	$(PY) -m ruff format $(PACKAGES)
+
+$(READY): pyproject.toml requirements.lock
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python %d.%d: slime runs on 3.11 to 3.13 (make PYTHON=python3.11)" % v)'
+	$(PYTHON) -m venv .venv
+	test -z "$(TORCH_INDEX)" || $(PY) -m pip install --index-url "$(TORCH_INDEX)" torch
+	$(PY) -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
+	touch $(READY)
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,174 @@
+"""What a command line says: a config, stores or a run, and settings written key=value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from slime.config import (
+    RunConfig,
+    as_config,
+    default_tree,
+    merged,
+    run_tree,
+    settings_of,
+)
+from slime.errors import SlimeError, nearest
+
+DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
+
+
+def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
+    """The config of a command line `[CONFIG.yaml] [STORE ...] [key=value ...]`, and its name.
+
+    Later words win over earlier ones, and all over the file.
+
+    Raises:
+        SlimeError: an unknown key (names the nearest), a value of the wrong kind, no such file.
+    """
+    files = [a for a in arguments if a.endswith((".yaml", ".yml")) and not _is_setting(a)]
+    settings = [a for a in arguments if _is_setting(a)]
+    stores = [a for a in arguments if a not in files and a not in settings]
+    if len(files) > 1:
+        raise SlimeError(f"one config at a time, not {len(files)}: {', '.join(files)}")
+    for word in stores:
+        if word.startswith("-"):
+            raise SlimeError(f"unknown option {word}: settings are written key=value; see --help")
+    tree = default_tree()
+    demo = not files and not stores and not any(a.startswith("data.stores=") for a in settings)
+    if demo and DEMO_CONFIG.exists():
+        tree = merged(tree, _read_yaml(str(DEMO_CONFIG)))
+    if files:
+        tree = merged(tree, _read_yaml(files[0]))
+    if stores:
+        tree = merged(tree, {"data": {"stores": stores}})
+    for word in settings:
+        tree = merged(tree, _parsed(word))
+    config = as_config(tree)
+    return config, Path(files[0]).stem if files else ("demo" if demo else "stores")
+
+
+def load_run_config(arguments: Sequence[str], usage: str) -> tuple[Path, RunConfig, str]:
+    """A run's folder, its config with the settings given after it, and the split to open.
+
+    Raises:
+        SlimeError: no folder, no run in it, or a setting that a trained run cannot change.
+    """
+    runs = [a for a in arguments if not _is_setting(a)]
+    if len(runs) != 1:
+        raise SlimeError(f"name one run's folder; {usage}")
+    given = dict(a.split("=", 1) for a in arguments if _is_setting(a))
+    split = given.pop("split", "test")
+    if split not in ("val", "test"):
+        raise SlimeError(f"split={split} must be val or test")
+    free = ("score", "landscape", "device", "data.memory_gib", "data.stores")
+    return Path(runs[0]), _changed(Path(runs[0]), given, free), split
+
+
+@dataclass(frozen=True)
+class ForecastConfig:
+    """What scripts/forecast.py was asked: run, store, output, how far ahead and from where."""
+
+    run: Path
+    config: RunConfig
+    store: str
+    out: Path
+    leads: int
+    at: int | None
+
+    def several(self, n: int) -> SlimeError:
+        """The refusal of a store that holds several movies."""
+        return SlimeError(f"{self.store} holds {n} movies: choose data.movie=0 to {n - 1}")
+
+
+def load_forecast_config(arguments: Sequence[str], usage: str) -> ForecastConfig:
+    """What the command line of scripts/forecast.py says; settings of data as in training."""
+    words = [a for a in arguments if not _is_setting(a)]
+    given = dict(a.split("=", 1) for a in arguments if _is_setting(a))
+    if len(words) != 2 or "out" not in given:
+        raise SlimeError(f"name a run, a store and out=PATH; {usage}")
+    run, store = Path(words[0]), words[1]
+    out = Path(given.pop("out"))
+    leads, at = _count(given, "leads", 8), _count(given, "at", None)
+    assert leads is not None
+    fresh = {"data.movie": "null", "data.experiment": "null"}  # the new store's own
+    fresh |= {"data.frame_interval_s": "null", "data.pixel_um": "null", "data.mask": "null"}
+    config = _changed(run, {**fresh, **given}, ("device", "data"))
+    return ForecastConfig(run, config, store, out, leads, at)
+
+
+def _changed(run: Path, given: Mapping[str, str], free: Sequence[str]) -> RunConfig:
+    """A run's config under settings that its training did not fix."""
+    file = run / "config.yaml"
+    if not file.exists():
+        beside = run.parent.iterdir() if run.parent.is_dir() else ()
+        raise SlimeError(f"there is no run in {run}{nearest(run.name, [p.name for p in beside])}")
+    tree = run_tree(file.read_text(encoding="utf-8"))
+    known = [name for name, *_ in settings_of(RunConfig)]
+    for key, value in given.items():
+        if key not in known:
+            raise SlimeError(f"there is no setting {key}{nearest(key, known)} (--help lists all)")
+        if key not in free and key.split(".")[0] not in free:
+            raise SlimeError(f"{key} was fixed when {run} was trained: train anew to change it")
+        tree = merged(tree, _parsed(f"{key}={value}"))
+    return as_config(tree)
+
+
+def _count(given: dict[str, str], key: str, default: int | None) -> int | None:
+    text = given.pop(key, None)
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise SlimeError(f"{key}={text} must be a whole number")
+    return int(text)
+
+
+def _is_setting(word: str) -> bool:
+    key, equals, _ = word.partition("=")
+    return bool(equals) and key.replace(".", "").replace("_", "").isalnum() and key[0].isalpha()
+
+
+def _read_yaml(path: str) -> Any:
+    file = Path(path)
+    if not file.exists():
+        beside = file.parent.glob("*.yaml") if file.parent.is_dir() else ()
+        raise SlimeError(f"there is no config {path}{nearest(file.name, [p.name for p in beside])}")
+    try:
+        return OmegaConf.load(file)
+    except Exception as error:
+        raise SlimeError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from error
+
+
+def _parsed(word: str) -> Any:
+    key, _, value = word.partition("=")
+    if key.split(".")[-1] in ("stores",) and not value.strip().startswith("["):
+        return OmegaConf.create({"data": {"stores": [value]}})
+    try:
+        return OmegaConf.from_dotlist([word])
+    except Exception as error:
+        raise SlimeError(f"{word}: {' '.join(str(error).split())[:200]}") from error
+
+
+def help_text(usage: str) -> str:
+    """The usage and every key with its default and meaning."""
+    rows = [
+        f"  {name}={_as_yaml(default)}".ljust(38) + meaning
+        for name, _, default, meaning in settings_of(RunConfig)
+    ]
+    return "\n".join([usage, "", "Settings (key=default, meaning):", *rows])
+
+
+def _as_yaml(value: Any) -> str:
+    """A default as it would be written on the command line."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def wants_help(arguments: Sequence[str] | None = None) -> bool:
+    """Whether the command line asks for help."""
+    return any(
+        a in ("-h", "--help", "help") for a in (sys.argv[1:] if arguments is None else arguments)
+    )

@@ -1,0 +1,196 @@
+"""A trained stepper on a new movie, and its forecast in files that other programs open."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import torch
+import xarray as xr
+import zarr
+
+from slime.checkpoint import SavedRun
+from slime.errors import SlimeError, nearest, span_text
+from slime.files import write_aside
+from slime.movie import FRAME_AXES
+from slime.stepper import rollout
+from slime.stream import read_frames
+
+ENDINGS = (".zarr", ".tif", ".tiff")
+
+
+def forecast_movie(
+    saved: SavedRun, movie: xr.DataArray, *, leads: int, at: int | None = None, mix: bool = False
+) -> xr.DataArray:
+    """The `leads` frames after frame `at` (the last one by default), in movie units, float32.
+
+    Each is made from those before it, forecasts included; nothing is clipped to the camera's range.
+    Times go on from the movie's; lead numbers are the coordinate `lead`.
+
+    Args:
+        mix: forecast although the movie's interval or pixel size is not what the model learned.
+
+    Raises:
+        SlimeError: other channels, size or units than the model was trained on, too few frames, or
+            blank frames among those that it needs.
+    """
+    if leads < 1:
+        raise SlimeError(f"leads={leads} must be at least 1")
+    _check_fits(saved, movie, mix=mix)
+    shape = saved.shape
+    last = movie.sizes["time"] - 1 if at is None else at
+    first = last - (shape.n_in - 1) * shape.step
+    if not 0 <= last < movie.sizes["time"] or first < 0:
+        raise SlimeError(
+            f"at={last}: the model reads {shape.n_in} frames, {shape.step} apart, up to that one, "
+            f"and {movie.name} has {movie.sizes['time']}"
+        )
+    used = np.arange(first, last + 1, shape.step)
+    blank = used[np.asarray(movie["blank"].values, bool)[used]] if "blank" in movie.coords else []
+    if len(blank):
+        raise SlimeError(
+            f"{movie.name}: frames {span_text(blank)}, which the forecast starts from, are blank: "
+            "choose another frame with at="
+        )
+    frames, _ = read_frames(movie, first, last + 1)
+    given = torch.from_numpy(frames[:: shape.step].astype(np.float32))[None]
+    device = next(saved.stepper.parameters()).device
+    with torch.inference_mode():
+        ahead = rollout(saved.stepper, given.to(device), leads)[0].cpu().numpy()
+    interval = movie.attrs.get("frame_interval_s")
+    coords: dict[str, Any] = {
+        "lead": ("time", np.arange(1, leads + 1)),
+        "channel": movie["channel"].values,
+    }
+    if "time" in movie.coords and interval is not None:
+        start = float(movie["time"].values[last])
+        coords["time"] = start + np.arange(1, leads + 1) * interval * shape.step
+    return xr.DataArray(
+        ahead,
+        dims=FRAME_AXES,
+        coords=coords,
+        name=f"{movie.name} forecast",
+        attrs={
+            "frame_interval_s": None if interval is None else interval * shape.step,
+            "pixel_um": movie.attrs.get("pixel_um"),
+            "experiment": movie.attrs.get("experiment"),
+            "last_frame_given": int(last),
+            "weights_hash": saved.weights_hash,
+        },
+    )
+
+
+def _check_fits(saved: SavedRun, movie: xr.DataArray, *, mix: bool) -> None:
+    shape = saved.shape
+    channels = [str(c) for c in movie["channel"].values]
+    if len(channels) != len(shape.channels):
+        raise SlimeError(
+            f"{movie.name} has channels {', '.join(channels)}, but the model was trained on "
+            f"{', '.join(shape.channels)}: choose data.channels"
+        )
+    if channels != list(shape.channels) and not all(c.isdigit() for c in channels):
+        raise SlimeError(
+            f"{movie.name} has channels {', '.join(channels)} in this order, but the model was "
+            f"trained on {', '.join(shape.channels)}: choose data.channels"
+        )
+    for name, unit in (("frame_interval_s", "s a frame"), ("pixel_um", "um a pixel")):
+        own, learned = movie.attrs.get(name), getattr(shape, name)
+        if own and learned and abs(own - learned) > 1e-6 * learned and not mix:
+            raise SlimeError(
+                f"{movie.name} has {own:g} {unit}, but the model was trained on {learned:g}: "
+                "data.mix=true forecasts all the same"
+            )
+    size = (movie.sizes["y"], movie.sizes["x"])
+    if saved.net.kind == "frame_mlp" and size != (shape.height, shape.width):
+        raise SlimeError(
+            f"{movie.name} is {size[0]} x {size[1]} pixels, but a frame_mlp forecasts only the "
+            f"{shape.height} x {shape.width} that it was trained on"
+        )
+
+
+def write_forecast(forecast: xr.DataArray, path: Path) -> None:
+    """Write a forecast as OME-Zarr 0.5 (.zarr) or OME-TIFF (.tif, .tiff), aside and renamed.
+
+    Raises:
+        SlimeError: another ending, or the path is taken.
+    """
+    if path.suffix not in ENDINGS:
+        raise SlimeError(
+            f"out={path} must end in {', '.join(ENDINGS)}{nearest(path.suffix, ENDINGS)}"
+        )
+    if path.exists():
+        raise SlimeError(f"out={path} is already there: name another")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".zarr":
+        _write_ome_zarr(forecast, path)
+    else:
+        write_aside(path, lambda aside: _write_ome_tiff(forecast, aside))
+
+
+def _write_ome_zarr(forecast: xr.DataArray, path: Path) -> None:
+    aside = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    group = zarr.open_group(str(aside), mode="w", zarr_format=3)
+    group.create_array(
+        "0",
+        data=np.ascontiguousarray(forecast.values),
+        chunks=(1, *forecast.shape[1:]),
+        dimension_names=("t", "c", "y", "x"),
+        compressors=zarr.codecs.ZstdCodec(level=3, checksum=True),
+        config={"write_empty_chunks": True},
+    )
+    plain = {k: v for k, v in forecast.attrs.items() if v is not None}
+    group.attrs.update({**plain, "ome": ome_metadata(forecast)})
+    os.replace(aside, path)
+
+
+def ome_metadata(forecast: xr.DataArray) -> dict[str, Any]:
+    """The `ome` attribute of OME-Zarr 0.5 (https://ngff.openmicroscopy.org/0.5) for a movie."""
+    interval, pixel = forecast.attrs.get("frame_interval_s"), forecast.attrs.get("pixel_um")
+    time_unit = {"unit": "second"} if interval is not None else {}
+    space_unit = {"unit": "micrometer"} if pixel is not None else {}
+    transforms: list[dict[str, Any]] = [
+        {"type": "scale", "scale": [interval or 1.0, 1.0, pixel or 1.0, pixel or 1.0]}
+    ]
+    if "time" in forecast.coords:
+        start = float(forecast["time"].values[0])
+        transforms.append({"type": "translation", "translation": [start, 0.0, 0.0, 0.0]})
+    low, high = float(forecast.min()), float(forecast.max())
+    window = {"min": low, "max": high, "start": low, "end": high}
+    return {
+        "version": "0.5",
+        "multiscales": [
+            {
+                "name": str(forecast.name),
+                "axes": [
+                    {"name": "t", "type": "time", **time_unit},
+                    {"name": "c", "type": "channel"},
+                    {"name": "y", "type": "space", **space_unit},
+                    {"name": "x", "type": "space", **space_unit},
+                ],
+                "datasets": [{"path": "0", "coordinateTransformations": transforms}],
+            }
+        ],
+        "omero": {
+            "channels": [
+                {"label": str(c), "color": "FFFFFF", "active": True, "window": window}
+                for c in forecast["channel"].values
+            ]
+        },
+    }
+
+
+def _write_ome_tiff(forecast: xr.DataArray, path: Path) -> None:
+    interval, pixel = forecast.attrs.get("frame_interval_s"), forecast.attrs.get("pixel_um")
+    metadata: dict[str, Any] = {
+        "axes": "TCYX",
+        "Channel": {"Name": [str(c) for c in forecast["channel"].values]},
+    }
+    if interval is not None:
+        metadata |= {"TimeIncrement": interval, "TimeIncrementUnit": "s"}
+    if pixel is not None:
+        metadata |= {"PhysicalSizeX": pixel, "PhysicalSizeXUnit": "µm"}
+        metadata |= {"PhysicalSizeY": pixel, "PhysicalSizeYUnit": "µm"}
+    tifffile.imwrite(path, forecast.values, ome=True, metadata=metadata)
