@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from slime.files import append_line, read_lines, write_text
 from slime.settings import setting
@@ -33,7 +33,7 @@ class Tracker:
         self.metrics, self.run = run / "metrics.jsonl", run
         self._wandb = _start(run, spec, config) if spec.wandb != "disabled" else None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Tracker":
         return self
 
     def __exit__(

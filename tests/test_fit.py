@@ -1,0 +1,225 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from slime.checkpoint import Shape, build_stepper
+from slime.errors import SlimeError
+from slime.fit import OptimSpec, evaluate, fit, learning_rate, persistence, pick_device, turned
+from slime.nets import NetSpec
+from slime.scale import Standardizer
+from slime.score import mse
+from slime.split import Split
+from slime.stream import Batch, WindowStream
+from slime.windows import WindowSpec
+
+SPEC = WindowSpec(n_in=2, n_out=1)
+OPTIM = OptimSpec(epochs=3, batch_size=4, lr=1e-2, patience=9)
+
+
+def drifting_movie(n=30):
+    """A pattern that moves one pixel a frame, so that a net has something to learn."""
+    t, y, x = np.mgrid[:n, :4, :6]
+    frames = np.sin(2 * np.pi * (x - t) / 6) + 0.1 * np.cos(y)
+    return xr.DataArray(frames[:, None].astype("float32"), dims=("time", "channel", "y", "x"))
+
+
+def streams(seed=0):
+    movie = drifting_movie()
+    train = WindowStream([movie], [Split("train", 0, 20)], SPEC, batch_size=4, seed=seed)
+    val = WindowStream([movie], [Split("val", 22, 30)], SPEC, batch_size=4)
+    return movie, train, val
+
+
+def fresh(movie, seed=0, **net):
+    torch.manual_seed(seed)
+    scale = Standardizer.fit([movie], [Split("train", 0, 20)])
+    spec = NetSpec(**({"kind": "cnn", "width": 6, "depth": 3} | net))
+    return build_stepper(spec, Shape(2, ("0",), 4, 6), scale)
+
+
+def trained(epochs=3, resume=None, stepper=None, **changes):
+    movie, train, val = streams()
+    stepper = stepper or fresh(movie, dropout=0.2)
+    optim = dataclasses.replace(OPTIM, **changes)
+    records = []
+    for record in fit(stepper, train, val, optim, seed=0, resume=resume):
+        records.append(record)
+        if len(records) == epochs:
+            break
+    return stepper, records
+
+
+def test_training_beats_persistence_on_a_moving_pattern():
+    _, records = trained(epochs=12, lr=2e-2)
+    assert records[-1].val_skill > 0.5
+    assert records[-1].val_loss < records[0].val_loss
+
+
+def test_a_run_that_goes_on_from_a_record_ends_bitwise_as_one_never_stopped():
+    whole, all_records = trained(epochs=3)
+    half, first = trained(epochs=1)
+    resumed, rest = trained(epochs=2, resume=first[-1].resume, stepper=half)
+    assert all(
+        torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True)
+    )
+    numbers = [(r.epoch, r.step, r.train_loss, r.val_loss, r.lr, r.best) for r in all_records]
+    again = [(r.epoch, r.step, r.train_loss, r.val_loss, r.lr, r.best) for r in first + rest]
+    assert numbers == again
+
+
+def test_the_same_seed_gives_the_same_losses_digit_for_digit():
+    assert trained(epochs=2)[1][-1].train_loss == trained(epochs=2)[1][-1].train_loss
+
+
+def test_the_first_loss_of_a_forecast_of_no_change_is_one():
+    movie, train, val = streams()
+    stepper = fresh(movie)
+    torch.nn.init.zeros_(stepper.net.layers[-1].weight)
+    torch.nn.init.zeros_(stepper.net.layers[-1].bias)
+    first = next(iter(fit(stepper, train, val, dataclasses.replace(OPTIM, lr=1e-30), seed=0)))
+    # a residual head that says 0 is persistence: squared changes over their mean square
+    assert first.train_loss == pytest.approx(1, rel=1e-3)
+    assert first.val_skill == pytest.approx(0, abs=1e-6)
+
+
+def test_the_best_epoch_is_the_one_of_least_validation_loss():
+    _, records = trained(epochs=3)
+    losses = [r.val_loss for r in records]
+    assert [r.best for r in records] == [v == min(losses[: i + 1]) for i, v in enumerate(losses)]
+
+
+def test_a_loss_that_is_not_finite_stops_with_its_place():
+    with pytest.raises(SlimeError, match=r"not finite by batch \d+ of 5 of epoch 1"):
+        trained(lr=1e30, clip=0.0, warmup=0.0, epochs=3)
+
+
+def test_pixels_under_the_mask_teach_nothing():
+    movie = drifting_movie()
+    garbage = movie.copy(deep=True)
+    garbage[:, :, :, 0] = 1e6
+    mask = np.ones((4, 6), bool)
+    mask[:, 0] = False
+    losses = []
+    for frames in (movie, garbage):
+        masked = frames.assign_coords(mask=(("y", "x"), mask))
+        train = WindowStream([masked], [Split("train", 0, 20)], SPEC, batch_size=4, seed=0)
+        scale = Standardizer.fit([masked], [Split("train", 0, 20)])
+        torch.manual_seed(0)
+        stepper = build_stepper(
+            NetSpec(kind="patch_mlp", kernel=1, width=4, depth=2), Shape(2, ("0",), 4, 6), scale
+        )
+        optim = dataclasses.replace(OPTIM, augment=False)
+        losses.append(next(iter(fit(stepper, train, train, optim, seed=0))).val_loss)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_unrolled_training_scores_each_lead():
+    movie = drifting_movie()
+    spec = WindowSpec(n_in=2, n_out=3)
+    train = WindowStream([movie], [Split("train", 0, 20)], spec, batch_size=4, seed=0)
+    val = WindowStream([movie], [Split("val", 22, 30)], spec, batch_size=4)
+    record = next(iter(fit(fresh(movie), train, val, OPTIM, seed=0)))
+    assert np.isfinite(record.val_loss)
+
+
+def test_learning_rate_rises_and_falls_as_half_a_cosine():
+    optim = OptimSpec(lr=1.0, warmup=0.1)
+    rates = [learning_rate(step, 100, optim) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * k for k in range(1, 11)])
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.5)
+    assert rates[99] == pytest.approx(0.5 * (1 + np.cos(np.pi * 89 / 90)))
+
+
+def test_evaluation_does_not_depend_on_the_batch_size():
+    movie = drifting_movie()
+    stepper = fresh(movie)
+    spec = WindowSpec(n_in=2, n_out=2)
+    totals = []
+    for size in (1, 3, 100):
+        windows = WindowStream([movie], [Split("val", 22, 29)], spec, batch_size=size)
+        totals.append(mse(evaluate(stepper, windows).total()))
+    assert totals[0] == pytest.approx(totals[1], rel=1e-6)
+    assert totals[0] == pytest.approx(totals[2], rel=1e-6)
+
+
+def test_the_right_answer_scores_perfectly_and_a_shifted_one_does_not():
+    movie = drifting_movie()
+    windows = WindowStream([movie], [Split("val", 0, 12)], WindowSpec(n_in=6, n_out=3), batch_size=5)
+    # the pattern has a period of 6 frames, so the frame six steps back is the next one
+    assert mse(evaluate(lambda past: past[:, -6], windows).total()).max() < 1e-12
+    assert mse(evaluate(lambda past: past[:, -5], windows).total()).min() > 0.1
+
+
+def test_frames_given_are_not_scored():
+    movie = drifting_movie()
+    seen = []
+    windows = WindowStream([movie], [Split("val", 0, 6)], SPEC, batch_size=2)
+    tally = evaluate(lambda past: seen.append(past) or past[:, -1], windows)
+    assert tally["n"].sum() == len(tally) * 24  # one frame of 4 x 6 a window, no more
+
+
+def test_a_module_is_left_in_its_mode():
+    movie, _, val = streams()
+    stepper = fresh(movie, dropout=0.5)
+    for training in (True, False):
+        stepper.train(training)
+        evaluate(stepper, val)
+        assert stepper.training == training
+
+
+def test_no_window_is_an_error():
+    with pytest.raises(SlimeError, match="no window to evaluate"):
+        evaluate(persistence, [])
+
+
+def batch_of(frames, mask=None):
+    both = frames[None, :, None]
+    return Batch(both[:, :1], both[:, 1:], mask, torch.zeros(1, dtype=int), torch.zeros(1, dtype=int))
+
+
+def test_the_eight_symmetries_of_a_square_are_all_there_and_different():
+    square = torch.arange(18.0).reshape(2, 3, 3)
+    turned_frames = [turned(batch_of(square), k).past[0, 0, 0] for k in range(8)]
+    wanted = [torch.rot90(square[0], k) for k in range(4)]
+    wanted += [torch.rot90(square[0].T, k) for k in range(4)]
+    assert {tuple(f.flatten().tolist()) for f in turned_frames} == {
+        tuple(f.flatten().tolist()) for f in wanted
+    }
+
+
+def test_past_future_and_mask_turn_together():
+    frames = torch.arange(18.0).reshape(1, 3, 6)[:, :, :3].expand(2, 3, 3)
+    for k in range(8):
+        mask = (frames[None, 1:, None] > 5).clone()
+        batch = turned(batch_of(frames, mask), k)
+        assert torch.equal(batch.past[0, 0, 0], batch.future[0, 0, 0])
+        assert torch.equal(batch.mask, batch.future > 5)
+
+
+def test_a_rectangle_keeps_its_sides():
+    assert all(turned(batch_of(torch.rand(2, 4, 5)), k).past.shape[-2:] == (4, 5) for k in range(8))
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"epochs": 0}, "optim.epochs=0"),
+        ({"lr": 0.0}, "optim.lr=0.0"),
+        ({"lr": float("inf")}, "optim.lr=inf"),
+        ({"weight_decay": -1.0}, "must be 0 or more"),
+        ({"warmup": 1.0}, "optim.warmup=1.0"),
+    ],
+)
+def test_training_settings_that_cannot_be_are_refused(changes, told):
+    with pytest.raises(SlimeError, match=told):
+        OptimSpec(**changes)
+
+
+def test_an_absent_device_is_named():
+    with pytest.raises(SlimeError, match="device=cudda"):
+        pick_device("cudda")
+    assert pick_device("cpu").type == "cpu"
