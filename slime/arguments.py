@@ -126,6 +126,8 @@ def _count(given: dict[str, str], key: str, default: int | None) -> int | None:
 
 
 def _is_setting(word: str) -> bool:
+    if Path(word).exists():  # a store may have an equals sign in its name
+        return False
     key, equals, _ = word.partition("=")
     return bool(equals) and key.replace(".", "").replace("_", "").isalnum() and key[0].isalpha()
 

@@ -48,8 +48,8 @@ def forecast_movie(
             f"and {movie.name} has {movie.sizes['time']}"
         )
     used = np.arange(first, last + 1, shape.step)
-    blank = used[np.asarray(movie["blank"].values, bool)[used]] if "blank" in movie.coords else []
-    if len(blank):
+    blank = [i for i in used.tolist() if "blank" in movie.coords and movie["blank"].values[i]]
+    if blank:
         raise SlimeError(
             f"{movie.name}: frames {span_text(blank)}, which the forecast starts from, are blank: "
             "choose another frame with at="

@@ -247,6 +247,16 @@ def test_ridge_chooses_the_penalty_by_the_validation_error():
         assert chosen.val_mse[penalty] == pytest.approx(errors[penalty], rel=1e-4)
 
 
+def test_a_large_penalty_leaves_the_mean_change():
+    movie = as_movie(noise(30) + np.arange(30, dtype=np.float32)[:, None, None, None])
+    split = Split("train", 0, 30)
+    val = ([movie], [split])
+    ridge = Ridge.fit([movie], [split], WindowSpec(1), PLAIN, val=val, k=1, penalties=[1e12])
+    change = (ridge(past_of(movie, 4, 1)) - past_of(movie, 4, 1)[:, -1]).numpy()
+    expected = np.diff(movie.values, axis=0).mean(dtype=np.float64)  # the intercept is free
+    np.testing.assert_allclose(change, np.full_like(change, expected), rtol=1e-5)
+
+
 def test_ridge_without_validation_takes_the_default_penalty():
     movie = as_movie(noise(30))
     ridge = Ridge.fit([movie], [Split("train", 0, 30)], WindowSpec(1), PLAIN, k=3)

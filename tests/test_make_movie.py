@@ -12,6 +12,7 @@ import pytest
 import zarr
 
 from slime.errors import SlimeError
+from slime.simulate import make_movies
 from slime.simulate.command import help_text, movie_paths, parse_command
 
 ROOT = Path(__file__).parents[1]
@@ -88,7 +89,8 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
 
 def test_an_interrupt_saves_the_state_and_the_same_words_go_on(tmp_path):
     words = ("dictyostelium", *SHORT[:1], *SHORT[2:], "n_frames=150")
-    assert _run(*words, f"out={tmp_path / 'whole.zarr'}")[0] == 0
+    _, _, seeds, device, settings = parse_command([*words, "out=_"])
+    make_movies("dictyostelium", [tmp_path / "whole.zarr"], seeds=seeds, device=device, **settings)
     process = _start(*words, f"out={tmp_path / 'a.zarr'}")
     while not (tmp_path / "a.zarr.partial.state.pt").exists() and process.poll() is None:
         time.sleep(0.001)

@@ -87,6 +87,13 @@ def test_a_full_pixel_is_held_and_counted():
     assert exposure.frame.dtype == np.uint16
 
 
+def test_a_pixel_just_at_the_largest_count_is_saturated():
+    # no electrons and no read noise: every pixel reads the offset
+    camera = CameraSpec(bits=12, offset_counts=4095.0, read_noise_electrons=0.0)
+    exposure = expose(np.full((1, 2, 3), 4095.0), camera, np.random.default_rng(0))
+    assert exposure.n_saturated == 6
+
+
 def test_the_noise_of_a_frame_depends_on_its_generator_alone():
     expected = np.full((2, 3, 4), 500.0)
     frames = [

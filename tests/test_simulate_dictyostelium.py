@@ -20,8 +20,15 @@ from slime.simulate.dictyostelium import (
 )
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.grid import point_counts, smoothed
+from slime.simulate.movies import one_thread
 
 SMALL = DictyosteliumSpec(height_px=9, width_px=13, chemotaxis_start_min=0.0)
+
+
+@pytest.fixture(autouse=True)
+def _on_one_thread():
+    with one_thread():
+        yield
 
 
 def _same(one: DictyosteliumState, other: DictyosteliumState, m: int) -> bool:

@@ -16,6 +16,13 @@ from slime.simulate.martiel_goldbeter import (
     strip_pulse,
     synthesis,
 )
+from slime.simulate.movies import one_thread
+
+
+@pytest.fixture(autouse=True)
+def _on_one_thread():
+    with one_thread():
+        yield
 
 
 def test_rates_are_those_of_the_printed_formulas():

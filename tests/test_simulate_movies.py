@@ -4,6 +4,7 @@ from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
+import torch
 import zarr
 
 from slime.errors import SlimeError
@@ -11,6 +12,7 @@ from slime.simulate import list_settings, make_movies
 from slime.simulate.camera import CameraSpec
 from slime.simulate.dictyostelium import advanced, initial_state
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
+from slime.simulate.movies import one_thread
 from slime.simulate.worlds import WORLDS, Recording, dictyostelium_counts
 
 SHORT = {
@@ -97,6 +99,13 @@ def test_every_parameter_is_in_the_attributes(tmp_path):
     assert attributes["parameters"]["camera"] == asdict(CameraSpec(bits=12))
     assert attributes["experiment"] == "a"
     assert (attributes["frame_interval_s"], attributes["pixel_um"]) == (6, 50)
+
+
+def test_one_thread_is_for_the_while():
+    before = torch.get_num_threads()
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before
 
 
 def test_a_bar_is_not_shown_where_there_is_no_terminal(tmp_path, capsys):

@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from slime.errors import SlimeError
+from slime.fit import persistence
+from slime.results import COLUMNS, example_forecast, open_arena, scores_table, tally_models
+from slime.split import Split
+
+
+def film(name, n=40, amplitude=1.0, seed=0):
+    noise = np.random.default_rng(seed).normal(size=(n, 2, 4, 5))
+    frames = amplitude * np.cumsum(noise, axis=0)
+    return xr.DataArray(
+        frames.astype("float32"),
+        dims=("time", "channel", "y", "x"),
+        coords={"channel": ["cells", "camp"]},
+        name=name,
+        attrs={"frame_interval_s": 15.0},
+    )
+
+
+def meet(leads=3, splits=None, movies=None, **changes):
+    movies = movies or [film("one"), film("two", amplitude=10.0, seed=1)]
+    splits = splits or [{"test": Split("test", 10, 40)}, {"test": Split("test", 0, 25)}]
+    settings = {"n_in": 2, "leads": leads, "step": 1, "memory_budget": 1 << 20} | changes
+    return open_arena(movies, splits, "test", device=torch.device("cpu"), **settings)
+
+
+def zero(_):
+    return lambda past: torch.zeros_like(past[:, -1])
+
+
+def stay(_):
+    return persistence
+
+
+def halfway(_):
+    return lambda past: 0.5 * past[:, -1]
+
+
+def table(models, arena):
+    tallies = tally_models(models, arena)
+    return scores_table(tallies, arena, np.array([4.0, 9.0]), seed=3, n_draws=50, level=0.9)
+
+
+def test_every_model_is_scored_on_the_same_windows():
+    arena, _ = meet()
+    tallies = tally_models({"persistence": stay, "zero": zero}, arena)
+    one, other = tallies["persistence"], tallies["zero"]
+    assert one.movie.tolist() == other.movie.tolist()
+    assert one.start.tolist() == other.start.tolist()
+    # 30 - 4 and 25 - 4 starts of windows of 2 + 3 frames
+    assert np.bincount(one.movie).tolist() == [26, 21]
+
+
+def test_the_table_is_tidy_and_holds_every_movie_channel_and_lead():
+    arena, _ = meet()
+    scores, _ = table({"zero": zero, "persistence": stay, "ridge": halfway}, arena)
+    assert list(scores.columns) == list(COLUMNS)
+    assert set(scores.movie) == {"one", "two", "all"}
+    assert set(scores.channel) == {"cells", "camp", "all"}
+    assert set(scores.seed) == {3}
+    leads = scores[scores.score == "mse"].groupby(["model", "movie", "channel"]).lead
+    assert (leads.apply(list).map(tuple) == (1, 2, 3)).all()
+    assert not scores.duplicated(["model", "movie", "channel", "lead", "score"]).any()
+
+
+def test_pooled_skill_is_of_pooled_errors_and_not_a_mean_of_skills():
+    arena, _ = meet()
+    scores, _ = table({"zero": zero, "persistence": stay, "ridge": halfway}, arena)
+    at = scores[(scores.lead == 1) & (scores.movie == "all") & (scores.channel == "all")]
+    mse = at[at.score == "mse"].set_index("model").value
+    skill = at[at.score == "skill"].set_index("model").value
+    assert skill["zero"] == pytest.approx(1 - mse["zero"] / mse["persistence"])
+    assert skill["persistence"] == 0
+    against_ridge = at[at.score == "skill_ridge"].set_index("model").value
+    assert against_ridge["zero"] == pytest.approx(1 - mse["zero"] / mse["ridge"])
+
+
+def test_the_mse_of_a_movie_is_numpy_s():
+    arena, _ = meet()
+    scores, _ = table({"zero": zero, "persistence": stay}, arena)
+    frames = film("one").values
+    truth, last = frames[12:38], frames[11:37]  # lead 1 of the 26 windows from frame 10
+    wanted = ((truth - last) ** 2).mean(axis=(0, 2, 3))
+    rows = scores[
+        (scores.movie == "one") & (scores.model == "persistence") & (scores.score == "mse")
+    ]
+    for name, value in zip(("cells", "camp"), wanted, strict=True):
+        row = rows[(rows.channel == name) & (rows.lead == 1)]
+        assert row.value.item() == pytest.approx(value, rel=1e-6)
+
+
+def test_intervals_enclose_the_value_and_persistence_has_none_for_skill():
+    arena, _ = meet()
+    scores, reasons = table({"zero": zero, "persistence": stay}, arena)
+    skill = scores[(scores.score == "skill") & (scores.movie == "all")]
+    own = skill[skill.model == "persistence"]
+    assert own.low.isna().all()
+    drawn = skill[skill.low.notna()]
+    assert ((drawn.low <= drawn.value) & (drawn.value <= drawn.high)).all()
+    assert len(drawn) or reasons
+
+
+def test_a_short_split_gives_fewer_leads_and_says_so():
+    arena, said = meet(leads=8, splits=[{"test": Split("test", 0, 6)}, {}])
+    assert arena.spec.n_out == 4
+    assert said == ["split 'test' is short: 4 leads instead of 8"]
+
+
+def test_a_split_too_short_for_one_lead_is_refused():
+    with pytest.raises(SlimeError, match="split 'test' has 2 frames: too few for 2 frames given"):
+        meet(splits=[{"test": Split("test", 0, 2)}, {}])
+
+
+def test_an_absent_split_is_refused():
+    with pytest.raises(SlimeError, match="there is no split 'test'"):
+        meet(splits=[{"val": Split("val", 0, 9)}, {}])
+
+
+def test_one_movie_has_no_rows_of_its_own_beside_all():
+    arena, _ = meet(splits=[{"test": Split("test", 0, 40)}, {}])
+    scores, _ = table({"persistence": stay}, arena)
+    assert set(scores.movie) == {"all"}
+
+
+def test_a_model_is_asked_for_the_movie_by_its_number_in_the_run():
+    asked = []
+    arena, _ = meet(splits=[{}, {"test": Split("test", 0, 25)}])
+    tally_models({"persistence": lambda i: asked.append(i) or persistence}, arena)
+    assert asked == [1]
+
+
+def test_the_example_is_the_middle_window():
+    arena, _ = meet()
+    shown = example_forecast(stay, arena)
+    frames = film("one").values
+    assert np.array_equal(shown.last_frame, frames[10 + 13 + 1])
+    assert np.array_equal(shown.truth, frames[25:28])
+    assert np.array_equal(shown.forecast, np.stack([frames[24]] * 3))
+    assert shown.lead_s == 15.0
