@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shlex
 import subprocess
@@ -16,7 +15,8 @@ from typing import Any
 import torch
 
 from slime.errors import SlimeError
-from slime.files import append_line, read_lines, write_aside, write_json, write_text
+from slime.files import append_line, read_lines, write_json, write_text
+from slime.lock import HeldLock
 
 LIBRARIES = ("torch", "numpy", "zarr", "xarray", "dask", "scikit-learn", "matplotlib", "wandb")
 
@@ -42,33 +42,11 @@ class RunFolder:
 
     def __enter__(self) -> Path:
         (self.path / "figures").mkdir(parents=True, exist_ok=True)
-        self._lock = self.path / ".lock"
-        for _ in range(2):
-            try:
-                handle = os.open(self._lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-            except FileExistsError:
-                self._clear_if_stale()
-                continue
-            os.write(handle, f"{os.getpid()}".encode())
-            os.close(handle)
-            return self.path
-        raise SlimeError(
-            f"out={self.path}: another process is writing this run (or {self._lock} was left by "
-            "one: remove it)"
-        )
-
-    def _clear_if_stale(self) -> None:
-        """Remove the lock of a process that is gone, after a kill for instance."""
-        try:
-            owner = int(self._lock.read_text() or 0)
-            os.kill(owner, 0)
-        except (ValueError, ProcessLookupError):
-            self._lock.unlink(missing_ok=True)
-        except OSError:
-            return
+        self._lock = HeldLock(self.path / ".lock", f"out={self.path}")
+        return self.path
 
     def __exit__(self, *_: object) -> None:
-        self._lock.unlink(missing_ok=True)
+        self._lock.release()
 
 
 def default_out(name: str) -> Path:
@@ -78,11 +56,6 @@ def default_out(name: str) -> Path:
     while path.exists():
         path, n = stem.with_name(f"{stem.name}-{n}"), n + 1
     return path
-
-
-def write_config(run: Path, yaml: str) -> None:
-    """The whole config tree."""
-    write_text(run / "config.yaml", yaml)
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -158,8 +131,5 @@ def open_test(run: Path, *, split_hash: str, config_yaml: str, weights_hash: str
     }
     append_line(ledger, row)
     lines = [*before, row]
-    write_aside(
-        run / "ledger.jsonl",
-        lambda aside: aside.write_text("".join(json.dumps(r) + "\n" for r in lines)) and None,
-    )
+    write_text(run / "ledger.jsonl", "".join(json.dumps(r) + "\n" for r in lines))
     return len(lines)

@@ -1,6 +1,6 @@
 import errno
 import json
-import os
+import subprocess
 import sys
 
 import pytest
@@ -31,18 +31,24 @@ def test_a_folder_that_holds_a_run_is_not_written_into_unasked(tmp_path):
 def test_two_processes_do_not_write_one_run(tmp_path):
     with (
         RunFolder(tmp_path / "run", resume=False),
-        pytest.raises(SlimeError, match="another process is writing"),
+        pytest.raises(SlimeError, match="is being written by another process"),
         RunFolder(tmp_path / "run", resume=False),
     ):
         pass
     assert not (tmp_path / "run" / ".lock").exists()
 
 
-def test_the_lock_of_a_process_that_is_gone_is_cleared(tmp_path):
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / ".lock").write_text(str(2**22 + 1))  # above any process number
-    with RunFolder(tmp_path / "run", resume=False) as run:
-        assert (run / ".lock").read_text() == str(os.getpid())
+def test_the_lock_of_a_killed_process_does_not_hold(tmp_path):
+    run = tmp_path / "run"
+    script = (
+        "import os, signal; from pathlib import Path; from slime.run_folder import RunFolder\n"
+        f"with RunFolder(Path({str(run)!r}), resume=False):\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode != 0
+    assert (run / ".lock").exists()
+    with RunFolder(run, resume=False):
+        pass
 
 
 def test_the_ledger_counts_openings_of_one_split_by_any_run(tmp_path):

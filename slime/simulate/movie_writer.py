@@ -5,7 +5,6 @@ of the world after the last whole chunk. The writer knows nothing of the world: 
 tensors and numbers that the world hands over and gets back.
 """
 
-import fcntl
 import os
 import warnings
 from collections.abc import Callable
@@ -20,6 +19,7 @@ from zarr.codecs import ZstdCodec
 
 import slime
 from slime.errors import SlimeError
+from slime.lock import HeldLock
 from slime.simulate.movie_header import MovieHeader, first_difference, stored_attributes
 
 AXES = ("time", "channel", "y", "x")
@@ -44,7 +44,7 @@ class MovieWriter:
         self.state: State | None = None
         self._waiting: list[UInt16[np.ndarray, "c y x"]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = _Lock(path.with_name(f"{path.name}.partial.lock"))
+        self._lock = HeldLock(path.with_name(f"{path.name}.partial.lock"), repr(str(path)))
         try:
             self._take_up()
         except BaseException:
@@ -140,24 +140,6 @@ def _refuse_other_header(partial: Path, header: MovieHeader) -> None:
         raise SlimeError(
             f"{str(partial)!r} was begun with {difference}; go on with that, or remove it"
         )
-
-
-class _Lock:
-    """A file that one process at a time can hold, until it is released or the process ends."""
-
-    def __init__(self, path: Path):
-        self.path = path
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(self.descriptor)
-            store = str(path).removesuffix(".partial.lock")
-            raise SlimeError(f"{store!r} is being written by another process") from error
-
-    def release(self) -> None:
-        self.path.unlink(missing_ok=True)
-        os.close(self.descriptor)
 
 
 def _create(partial: Path, header: MovieHeader) -> None:
