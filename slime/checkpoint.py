@@ -1,6 +1,5 @@
 """A trained stepper in one file: plain tensors and numbers, with a checksum, read back strictly."""
 
-import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
@@ -9,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from slime.errors import SlimeError, StoreError
 from slime.files import write_aside
 from slime.nets import NetSpec, build_net
 from slime.scale import Standardizer
-from slime.stepper import Stepper
+from slime.stepper import Stepper, weights_hash
 from slime.stream import WindowStream
 from slime.windows import WindowSpec
 
@@ -76,16 +74,6 @@ def build_stepper(net: NetSpec, shape: Shape, scale: Standardizer) -> Stepper:
         dropout=net.dropout,
     )
     return Stepper(scale, built, net.head, shape.n_in)
-
-
-def weights_hash(state: Mapping[str, Tensor]) -> str:
-    """A hash of names, shapes and bytes of all weights and buffers."""
-    digest = hashlib.sha256()
-    for name in sorted(state):
-        value = state[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()
 
 
 def save_run(

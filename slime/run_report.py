@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,7 @@ from slime.stream import WindowStream
 STRIP_LEADS = (1, 2, 4, 8, 16, 32)
 
 
+@runtime_checkable
 class Rival(Protocol):
     """A fitted baseline, as slime sees it: what it reads, and its step for a movie."""
 
@@ -296,7 +297,8 @@ def _draw_landscape(
         radius=config.landscape.radius,
         progress=watched,
     )
-    plane.to_dataset(name="loss").to_zarr(path.parent.parent / "landscape.zarr", mode="w")
+    store = path.parent.parent / "landscape.zarr"
+    plane.to_dataset(name="loss").to_zarr(store, mode="w", consolidated=False)
     figure = Figure(figsize=(5.2, 4.4), layout="constrained")
     landscape_contour(figure.add_subplot(), plane)
     save_figure(figure, path)

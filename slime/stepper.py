@@ -1,6 +1,7 @@
 """One step in movie units, past to next frame, and many steps by feeding back."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from typing import Literal, get_args
 
 import torch
@@ -66,3 +67,15 @@ def rollout(
         frames.append(stepper(past))
         past = torch.cat([past[:, 1:], rearrange(frames[-1], "b c y x -> b 1 c y x")], dim=1)
     return torch.stack(frames, dim=1)
+
+
+def weights_hash(state: Mapping[str, object]) -> str:
+    """A hash of the names, dtypes, shapes and bytes of all tensors of a state, on any device."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        value = state[name]
+        if isinstance(value, Tensor):
+            digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+            flat = value.detach().cpu().contiguous().reshape(-1)
+            digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -4,10 +4,11 @@ import zipfile
 import pytest
 import torch
 
-from slime.checkpoint import Shape, build_stepper, load_run, save_run, weights_hash
+from slime.checkpoint import Shape, build_stepper, load_run, save_run
 from slime.errors import SlimeError, StoreError
 from slime.nets import NetSpec
 from slime.scale import Standardizer
+from slime.stepper import weights_hash
 
 SHAPE = Shape(2, ("cells", "camp"), 4, 5, step=3, frame_interval_s=15.0, pixel_um=50.0)
 

@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from slime.errors import SlimeError
 from slime.landscape import filter_normalised_direction, loss_line, loss_plane
-from slime.landscape.loss import model_sha256
+from slime.landscape.directions import inner_product
 from slime.landscape.surface import centred_axis
 from slime.nets import build_net
 from slime.scale import Standardizer
 from slime.score import mse, tally_windows
-from slime.stepper import Stepper, rollout
+from slime.stepper import Stepper, rollout, weights_hash
 from slime.stream import Batch
 
 T, C, Y, X = 2, 2, 4, 5
@@ -217,7 +217,9 @@ def test_complex_weights_move_by_their_norm_too():
     net.spectrum = nn.Parameter(torch.randn(3, 4, dtype=torch.complex64))
     step = filter_normalised_direction(net, 0)["spectrum"]
     assert step.dtype == torch.complex64
-    torch.testing.assert_close(step.abs().square().sum(1), net.spectrum.abs().square().sum(1))
+    squares = net.spectrum.detach().abs().square()
+    torch.testing.assert_close(step.abs().square().sum(1), squares.sum(1))
+    assert inner_product([step], [step]) == pytest.approx(float(squares.sum()), rel=1e-6)
 
 
 # --- axes ---
@@ -333,7 +335,8 @@ def test_every_cell_is_the_evaluation_of_the_net_there(kind, lead, masked):
 
 @pytest.mark.parametrize("lead", [1, 3])
 def test_the_centre_of_a_float64_net_is_its_evaluation_to_rounding(lead):
-    stepper, batches = make_stepper().double(), make_batches(masked=True)
+    stepper, batches = make_stepper(), make_batches(masked=True)
+    stepper.net.double()
     plane = loss_plane(stepper, batches, n_points=3, lead=lead)
     assert plane.values[1, 1] == pytest.approx(evaluation(stepper, batches, lead), rel=1e-13)
 
@@ -387,20 +390,37 @@ def test_only_counted_pixels_matter():
 
 
 def test_batches_are_taken_in_once_and_their_size_does_not_matter():
-    stepper, batches = make_stepper(), make_batches((4, 3))
-    n_iterated = 0
+    stepper, (first, second) = make_stepper(), make_batches((4, 3))
 
-    def stream():
-        nonlocal n_iterated
-        n_iterated += 1
-        yield from batches
+    class Stream:
+        n_iterated = 0
 
-    plane = loss_plane(stepper, stream(), n_points=3)
-    assert n_iterated == 1
-    joined = Batch(*(torch.cat(p) for p in zip(*(b._replace(mask=b.future > 0) for b in batches),
-                                               strict=True)))  # fmt: skip
-    whole = loss_plane(stepper, [joined._replace(mask=None)], n_points=3, micro_batch=3)
+        def __iter__(self):
+            self.n_iterated += 1
+            yield from (first, second)
+
+    stream = Stream()
+    plane = loss_plane(stepper, stream, n_points=3)
+    assert stream.n_iterated == 1
+    past, future, movie, start = (
+        torch.cat([getattr(b, name) for b in (first, second)])
+        for name in ("past", "future", "movie", "start")
+    )
+    joined = Batch(past, future, None, movie, start)
+    whole = loss_plane(stepper, iter([joined]), n_points=3, micro_batch=3)
     np.testing.assert_allclose(whole.values, plane.values, rtol=1e-6)  # float32 sums reordered
+    assert whole.attrs == plane.attrs
+
+
+def test_squares_are_summed_in_float64():
+    (batch,) = make_batches((7,))
+    truth = torch.zeros_like(batch.future)
+    truth[0, 0, 0, 0, 0] = 10_001
+    stepper = unit_stepper(WeightNet(lambda w: w))
+    direction = {"weight": torch.ones(1, 1)}
+    line = loss_line(stepper, [batch._replace(future=truth)], direction=direction, n_points=3)
+    # At weight 1, 279 errors of 1 and one of -10000: 100000279 is no float32.
+    assert line.values[1] == pytest.approx(100_000_279 / 280, rel=1e-14)
 
 
 def test_a_perfect_net_has_a_loss_of_exactly_zero_at_the_centre():
@@ -427,7 +447,7 @@ def test_losses_that_are_not_finite_stay_nan_and_are_counted():
 
 
 class NormNet(nn.Module):
-    """With BatchNorm, dropout, and a buffer that every forward pass replaces."""
+    """With BatchNorm, dropout, and two buffers that count calls: in a new tensor, and in place."""
 
     def __init__(self):
         super().__init__()
@@ -436,11 +456,13 @@ class NormNet(nn.Module):
         self.dropout = nn.Dropout2d(0.5)
         self.last = nn.Conv2d(6, C, 1)
         self.register_buffer("n_calls", torch.zeros(()))
+        self.register_buffer("n_calls_in_place", torch.zeros(()))
         self.variances = []
         self.fail_at, self.failure = -1, RuntimeError
 
     def forward(self, past):
         self.n_calls = self.n_calls + 1
+        self.n_calls_in_place += 1
         if self.n_calls == self.fail_at:
             raise self.failure("stop")
         self.variances.append(self.norm.running_var.tolist())
@@ -545,19 +567,19 @@ def test_the_attributes_say_which_model_windows_and_directions_it_was():
     cosine = d1 @ d2 / np.linalg.norm(d1) / np.linalg.norm(d2)
     assert attrs["cosine"] == pytest.approx(cosine, rel=1e-9)
     assert attrs["units"] == "movie units squared"
-    assert attrs["model_sha256"] == model_sha256(stepper)
+    assert attrs["model_sha256"] == weights_hash(stepper.state_dict())
 
 
 def test_the_hash_tells_models_apart_and_knows_a_copy():
     stepper = make_stepper()
-    digest = model_sha256(stepper)
+    digest = weights_hash(stepper.state_dict())
     assert len(digest) == 64
-    assert model_sha256(copy.deepcopy(stepper).train()) == digest
-    assert model_sha256(copy.deepcopy(stepper).double()) != digest
+    assert weights_hash(copy.deepcopy(stepper).train().state_dict()) == digest
+    assert weights_hash(copy.deepcopy(stepper).double().state_dict()) != digest
     for name, _ in [*stepper.named_parameters(), *stepper.named_buffers()]:
         other = copy.deepcopy(stepper)
         other.state_dict()[name].view(-1)[0].add_(1e-3)
-        assert model_sha256(other) != digest
+        assert weights_hash(other.state_dict()) != digest
 
 
 def test_a_plane_survives_zarr_and_netcdf(tmp_path):

@@ -84,7 +84,7 @@ def test_the_command_makes_a_movie_and_says_where(tmp_path):
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
     code, out, err = _run("dictyostelium", f"out={tmp_path / 'a.zarr'}", "n_frames=0")
     assert (code, out) == (2, "")
-    assert err == "n_frames is 0; it must be a number at least 1 and below inf\n"
+    assert err == "make_movie.py: n_frames is 0; it must be a number at least 1 and below inf\n"
 
 
 def test_an_interrupt_saves_the_state_and_the_same_words_go_on(tmp_path):
@@ -97,7 +97,7 @@ def test_an_interrupt_saves_the_state_and_the_same_words_go_on(tmp_path):
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     assert (process.returncode, out) == (130, "")
-    assert err == "interrupted; the same command goes on from the last whole chunk\n"
+    assert err == "make_movie.py: interrupted; what was finished is saved\n"
     assert not (tmp_path / "a.zarr").exists()
     assert _run(*words, f"out={tmp_path / 'a.zarr'}")[0] == 0
     whole, resumed = (

@@ -1,6 +1,5 @@
 """The loss of a stepper on windows held in memory; and the stepper left as it was found."""
 
-import hashlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -135,14 +134,3 @@ def left_as_found(stepper: Stepper) -> Iterator[dict[Tensor, Tensor]]:
                 setattr(module, name, buffer)  # a net may have put another tensor in its place
             for tensor, copy in kept.items():
                 tensor.copy_(copy)
-
-
-def model_sha256(module: nn.Module) -> str:
-    """Hash of the names, dtypes, shapes and bytes of a module's state, the same on every device."""
-    digest = hashlib.sha256()
-    for name, value in module.state_dict().items():
-        if isinstance(value, Tensor):
-            digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-            flat = value.detach().cpu().contiguous().reshape(-1)
-            digest.update(flat.view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

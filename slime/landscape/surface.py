@@ -16,10 +16,9 @@ from slime.landscape.loss import (
     HeldWindows,
     hold_windows,
     left_as_found,
-    model_sha256,
     pooled_mse,
 )
-from slime.stepper import Stepper
+from slime.stepper import Stepper, weights_hash
 from slime.stream import Batch
 
 Point = tuple[int, ...]  # a cell's place in the grid
@@ -61,17 +60,14 @@ def loss_plane(
         SlimeError: an even grid or one below 3, a radius not above 0, batches without a window, a
             counted pixel or that lead, or directions that do not fit the net.
     """
-    drawn = directions is None
-    d1, d2 = (
-        [filter_normalised_direction(stepper.net, (seed, i)) for i in (0, 1)]
-        if drawn
-        else directions
-    )
+    values, drawn = centred_axis(n_points, radius), directions is None
     windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
-    values = centred_axis(n_points, radius)
-    surface = loss_surface(
-        stepper, windows, {"alpha": (values, d1), "beta": (values, d2)}, progress
-    )
+    if directions is None:
+        d1, d2 = (filter_normalised_direction(stepper.net, (seed, i)) for i in (0, 1))
+    else:
+        d1, d2 = directions
+    axes = {"alpha": (values, d1), "beta": (values, d2)}
+    surface = loss_surface(stepper, windows, axes, progress)
     return surface.assign_attrs(_origin(seed if drawn else None))
 
 
@@ -92,13 +88,11 @@ def loss_line(
     Where beta is 0 in the `loss_plane` of the same seed, at a fraction of its cost; arguments,
     attributes and errors are as there.
     """
-    drawn = direction is None
-    d = filter_normalised_direction(stepper.net, (seed, 0)) if drawn else direction
+    values, drawn = centred_axis(n_points, radius), direction is None
     windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
-    axes = {"alpha": (centred_axis(n_points, radius), d)}
-    return loss_surface(stepper, windows, axes, progress).assign_attrs(
-        _origin(seed if drawn else None)
-    )
+    d = filter_normalised_direction(stepper.net, (seed, 0)) if direction is None else direction
+    surface = loss_surface(stepper, windows, {"alpha": (values, d)}, progress)
+    return surface.assign_attrs(_origin(seed if drawn else None))
 
 
 def centred_axis(n_points: int, radius: float) -> Float[np.ndarray, " points"]:
@@ -173,7 +167,7 @@ def _facts(stepper: Stepper, windows: HeldWindows) -> dict[str, Any]:
         "n_pixels": windows.n_pixels,
         "window_movie": windows.movie,
         "window_start": windows.start,
-        "model_sha256": model_sha256(stepper),
+        "model_sha256": weights_hash(stepper.state_dict()),
         "n_parameters": sum(w.numel() for w in stepper.net.parameters()),
     }
 
