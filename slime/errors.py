@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+import numpy as np
+from jaxtyping import Int
+
 
 class SlimeError(ValueError):
     """A mistake in a setting or a fault in a store, said in one line with what would be right."""
@@ -28,7 +31,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def span_text(frames: Sequence[int]) -> str:
+def span_text(frames: Sequence[int] | Int[np.ndarray, " frames"]) -> str:
     """Frame numbers as short text: runs as 'a to b', long lists cut with their count said.
 
     >>> span_text([3, 4, 5, 9])

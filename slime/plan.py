@@ -107,15 +107,19 @@ def arrival_order(
 def window_blocks(
     order: Sequence[Block], movie: int, starts: Int[np.ndarray, " windows"], span: int
 ) -> Int[np.ndarray, " windows"]:
-    """For each window of a movie the place in `order` of the block that emits it."""
-    emits = np.full(len(starts), -1)
-    for place, block in enumerate(order):
-        if block.movie == movie:
-            inside = (starts >= block.first) & (starts + span <= block.last)
-            kept_before = starts + span <= block.start  # already whole in the block before
-            kept_after = starts >= block.stop  # whole in the block after
-            emits[inside & ~kept_before & ~kept_after] = place
-    return emits
+    """For each window of a movie the place in `order` of the block that emits it.
+
+    A window inside one block belongs to it; one that reaches into the next belongs to that one if
+    it holds the frames before it, else (at a segment's end) to the one in which it starts.
+    """
+    if not len(starts):
+        return np.zeros(0, int)
+    own = sorted(((b.start, place, b.before) for place, b in enumerate(order) if b.movie == movie))
+    first, place, before = (np.array(column) for column in zip(*own, strict=True))
+    in_block = np.searchsorted(first, starts, side="right") - 1
+    out_block = np.searchsorted(first, starts + span - 1, side="right") - 1
+    held_back = (before[out_block] > 0) | (in_block == out_block)
+    return place[np.where(held_back, out_block, out_block - 1)]
 
 
 def emission_keys(
@@ -130,3 +134,46 @@ def emission_keys(
     low = np.maximum(arrivals - n_live + 1, 0)
     high = np.minimum(arrivals + 1, max(n_blocks - n_live + 1, 1))
     return low + (high - low) * rng.random(len(arrivals))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch: windows in order of emission, and their blocks in order of reading."""
+
+    movie: Int[np.ndarray, " windows"]
+    start: Int[np.ndarray, " windows"]
+    block: Int[np.ndarray, " windows"]
+    corner: Int[np.ndarray, "windows 2"]
+    order: list[Block]
+
+
+def epoch_plan(
+    starts: Sequence[Int[np.ndarray, " _"]],
+    ranges: Sequence[Sequence[tuple[int, int]]],
+    rooms: Sequence[tuple[int, int]],
+    span: int,
+    n_live: int | None,
+    rng: np.random.Generator | None,
+) -> Epoch:
+    """The windows of all movies in the order of an epoch.
+
+    Args:
+        starts: for each movie the first frames of its windows.
+        ranges: for each movie its blocks as (start, stop), in time order.
+        rooms: for each movie the pixels by which a crop may move in y and x.
+        n_live: blocks to mix; None mixes all.
+        rng: None keeps time order and crops the middle.
+    """
+    n_all = sum(map(len, ranges))
+    mixed = n_all if n_live is None else n_live
+    order = arrival_order(ranges, [span] * len(ranges), mixed, rng)
+    movie = np.repeat(np.arange(len(starts)), [len(s) for s in starts])
+    start = np.concatenate(list(starts))
+    block = np.concatenate([window_blocks(order, i, s, span) for i, s in enumerate(starts)])
+    room = np.array(list(rooms), int).reshape(-1, 2)[movie]
+    if rng is None:
+        return Epoch(movie, start, block, room // 2, order)
+    keys = emission_keys(block, len(order), len(order) if n_live is None else n_live, rng)
+    corner = rng.integers(0, room + 1)
+    turn = np.argsort(keys, kind="stable")
+    return Epoch(movie[turn], start[turn], block[turn], corner[turn], order)

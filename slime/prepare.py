@@ -4,26 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import numpy as np
 import xarray as xr
 
-from slime.audit import (
-    AuditReport,
-    Progress,
-    Twins,
-    audit,
-    check_audit,
-    decorrelation_frames,
-    find_twins,
-)
+from slime.audit import AuditReport, audit, check_audit
 from slime.errors import SlimeError
-from slime.movie import experiment_of, open_movies
+from slime.experiments import describe_experiments, group_movies, regrouped, time_cuts
+from slime.frame_table import Progress
+from slime.movie import open_movies
 from slime.settings import setting
-from slime.split import Split, Timeline, check_shares, movie_splits, temporal_splits, twin_splits
+from slime.split import Split, check_shares, movie_splits
 from slime.windows import WindowSpec
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
-MAX_EMBARGO = 10  # frames; decorrelation takes 1 to 10 frames on the movies it was tried on
 
 
 @dataclass(frozen=True)
@@ -119,23 +111,21 @@ def open_stores(data: DataSpec) -> tuple[list[xr.DataArray], list[str]]:
 
 def _named_apart(movies: Sequence[xr.DataArray]) -> list[xr.DataArray]:
     """Movies whose labels differ: stores of the same name in different folders get a number."""
-    seen: dict[str, int] = {}
+    taken: set[str] = set()
     named = []
     for movie in movies:
-        label = str(movie.name)
-        seen[label] = seen.get(label, 0) + 1
-        if seen[label] > 1:
-            encoding = movie.encoding
-            movie = movie.rename(f"{label} ({seen[label]})")
-            movie.encoding = encoding
-        named.append(movie)
+        label, n = str(movie.name), 2
+        while label in taken:
+            label, n = f"{movie.name} ({n})", n + 1
+        taken.add(label)
+        named.append(movie.rename(label))
     return named
 
 
 def prepare(
     data: DataSpec, spec: WindowSpec, *, seed: int, progress: Progress | None = None
 ) -> Prepared:
-    """Open, audit, group by experiment and cut.
+    """Open, audit, group by experiment and cut. Each movie is read once.
 
     Raises:
         SlimeError: a store or a setting that cannot be used; the line says what would be right.
@@ -143,18 +133,22 @@ def prepare(
     shares = shares_of(data.shares)
     opened, stores = open_stores(data)
     notes = _check_alike(opened, mix=data.mix)
-    reports = [audit(movie, progress=progress) for movie in opened]
+    reports = [audit(m, memory_budget=data.memory_budget, progress=progress) for m in opened]
     for report in reports:
         check_audit(report, blank=data.blank)
         notes += [f"{report.movie}: {finding.advice}" for finding in report.findings]
-    movies = [_marked(m, r) for m, r in zip(opened, reports, strict=True)]
-    twins = find_twins([r.table for r in reports])
-    movies = _regrouped(movies, twins)
-    notes += _twin_notes(movies, twins)
+    experiments = group_movies(opened, [r.table for r in reports])
+    notes += describe_experiments(opened, experiments)
+    marked = [
+        m.assign_coords(blank=("time", r.blank)) for m, r in zip(opened, reports, strict=True)
+    ]
+    movies = regrouped(marked, experiments)
     if data.split == "movie":
-        return Prepared(movies, movie_splits(movies, shares, seed=seed), reports, stores, notes)
-    splits, said = _time_cuts(movies, reports, twins, shares, data.gap, spec)
-    return Prepared(movies, splits, reports, stores, notes + said)
+        splits = movie_splits(movies, shares, seed=seed)
+    else:
+        splits, said = time_cuts(movies, reports, experiments, shares, data.gap, spec)
+        notes += said
+    return Prepared(movies, splits, reports, stores, notes)
 
 
 def shares_of(shares: Any) -> dict[str, float]:
@@ -179,12 +173,6 @@ def shares_of(shares: Any) -> dict[str, float]:
         raise SlimeError(str(error)) from error
 
 
-def _marked(movie: xr.DataArray, report: AuditReport) -> xr.DataArray:
-    marked = movie.assign_coords(blank=("time", report.blank))
-    marked.encoding = movie.encoding
-    return marked
-
-
 def _check_alike(movies: Sequence[xr.DataArray], *, mix: bool) -> list[str]:
     """Units are facts: movies that state different ones are not mixed unasked."""
     notes = []
@@ -206,103 +194,6 @@ def _check_alike(movies: Sequence[xr.DataArray], *, mix: bool) -> list[str]:
     return notes
 
 
-def _regrouped(movies: Sequence[xr.DataArray], twins: Sequence[Twins]) -> list[xr.DataArray]:
-    """Movies that share frames get one experiment's name, whatever their files are called."""
-    named = list(movies)
-    for group in twins:
-        experiment = named[group.members[0]].attrs["experiment"]
-        for i in group.members:
-            encoding = named[i].encoding
-            named[i] = named[i].assign_attrs(experiment=experiment)
-            named[i].encoding = encoding
-    return named
-
-
-def _twin_notes(movies: Sequence[xr.DataArray], twins: Sequence[Twins]) -> list[str]:
-    notes = []
-    for group in twins:
-        first = movies[group.members[0]].name
-        for i, timeline, shared in list(
-            zip(group.members, group.timelines, group.n_shared, strict=True)
-        )[1:]:
-            how = (
-                f"every {timeline.every} frames from {timeline.offset}" if timeline else "no order"
-            )
-            notes.append(
-                f"{movies[i].name} is a twin of {first}: {shared} equal frames ({how}); both are "
-                "cut at the same times"
-            )
-    return notes
-
-
-def _time_cuts(
-    movies: Sequence[xr.DataArray],
-    reports: Sequence[AuditReport],
-    twins: Sequence[Twins],
-    shares: Mapping[str, float],
-    gap: int | None,
-    spec: WindowSpec,
-) -> tuple[list[dict[str, Split]], list[str]]:
-    notes: list[str] = []
-    cuts: list[dict[str, Split]] = [{} for _ in movies]
-    for group in _groups(movies, twins):
-        first = group.members[0]
-        label, n_frames = str(movies[first].name), movies[first].sizes["time"]
-        if None in group.timelines:
-            odd = [
-                movies[i].name for i, t in zip(group.members, group.timelines, strict=True) if not t
-            ]
-            raise SlimeError(
-                f"{', '.join(map(str, odd))} shares frames with {label} in no regular order and "
-                "cannot be cut at the same times: leave one out, or use data.split=movie"
-            )
-        every = max(t.every for t in group.timelines if t)
-        least = (spec.span - 1) * every
-        embargo = decorrelation_frames(
-            reports[first].table.mean[~reports[first].blank],
-            most=min(MAX_EMBARGO, n_frames // 40),
-        )
-        wide = gap if gap is not None else least + embargo
-        if wide < least:
-            raise SlimeError(
-                f"data.gap={wide} is shorter than a window's span - 1 = {least} frames of {label}"
-            )
-        notes.append(
-            f"{label}: {wide} frames are left out at each border (span - 1 = {least}"
-            + (f", embargo {embargo})" if gap is None else ")")
-        )
-        cuts[first] = temporal_splits(n_frames, shares, gap=wide, movie=label)
-        for i, timeline in list(zip(group.members, group.timelines, strict=True))[1:]:
-            assert timeline is not None
-            cuts[i] = twin_splits(
-                cuts[first], timeline, movies[i].sizes["time"], str(movies[i].name)
-            )
-    return cuts, notes
-
-
-def _groups(movies: Sequence[xr.DataArray], twins: Sequence[Twins]) -> list[Twins]:
-    """Every movie in one group: by its frames, else by its experiment's name, else alone."""
-    groups = list(twins)
-    grouped = {i for group in twins for i in group.members}
-    by_name: dict[str, list[int]] = {}
-    for i, movie in enumerate(movies):
-        if i not in grouped:
-            by_name.setdefault(str(movie.attrs["experiment"]), []).append(i)
-    for members in by_name.values():
-        members.sort(key=lambda i: -movies[i].sizes["time"])
-        timelines = tuple(_stated_timeline(movies[members[0]], movies[i]) for i in members)
-        groups.append(Twins(tuple(members), timelines, (0,) * len(members)))
-    return groups
-
-
-def _stated_timeline(longest: xr.DataArray, other: xr.DataArray) -> Timeline:
-    """Frames of one experiment by its name alone: every n-th, by intervals or by lengths."""
-    own, theirs = (m.attrs.get("frame_interval_s") for m in (longest, other))
-    ratio = theirs / own if own and theirs else longest.sizes["time"] / other.sizes["time"]
-    subsampled = experiment_of(str(other.name)) != str(other.name)
-    return Timeline(every=max(1, round(ratio)) if (own and theirs) or subsampled else 1)
-
-
 def without_gap(split: Split) -> Split:
     """The split for windows longer than those trained on: they lie wholly inside it."""
     return replace(split, gap=None)
@@ -320,8 +211,3 @@ def describe_splits(splits: Sequence[Mapping[str, Split]]) -> list[dict[str, Any
         for cut in splits
         for s in cut.values()
     ]
-
-
-def count_blank(report: AuditReport) -> int:
-    """Frames that no window touches."""
-    return int(np.count_nonzero(report.blank))

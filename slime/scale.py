@@ -1,21 +1,22 @@
 """The scale of pixels and of their changes, fitted on the train split and kept in the model."""
 
-import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import partial, reduce
+from typing import Any, NamedTuple
 
-import dask
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Float
+from dask.base import compute
+from dask.delayed import delayed
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from slime.errors import SlimeError
+from slime.frames import GIB, blank_frames, pass_blocks, read_frames
 from slime.split import Split
-from slime.stream import read_frames
 
-BLOCK_BYTES = 64 << 20  # decoded by one dask task
+SUB_PIXELS = 1 << 18  # pixels taken to float64 at once
 
 
 class _Moments(NamedTuple):
@@ -63,26 +64,28 @@ class Standardizer(nn.Module):
 
     @classmethod
     def fit(
-        cls, movies: Sequence[xr.DataArray], splits: Sequence[Split], *, step: int = 1
+        cls,
+        movies: Sequence[xr.DataArray],
+        splits: Sequence[Split],
+        *,
+        step: int = 1,
+        memory_budget: int = 2 * GIB,
     ) -> "Standardizer":
-        """Fit on the given splits (train) in one pass by dask, in blocks of many frames.
+        """Fit on the given splits (train) in one pass by dask, in blocks of whole chunks.
 
         Masked pixels and blank frames are left out. `step` is the frames between two that a change
-        is taken over.
+        is taken over; `memory_budget` the bytes of decoded frames held at once.
 
         Raises:
-            SlimeError: a channel never varies or never changes, or pixels are not finite.
+            SlimeError: a channel never varies or never changes, pixels are not finite, or a chunk
+                does not fit the budget.
         """
-        tasks = [
-            dask.delayed(_block_moments, pure=False)(movie, a, b, step, split.stop)
+        parts = [
+            part
             for movie, split in zip(movies, splits, strict=True)
-            for a, b in _blocks(movie, split)
+            for part in _split_moments(movie, split, step, memory_budget)
         ]
-        parts: Sequence[_Moments] = dask.compute(*tasks, scheduler="threads")
-        total = parts[0]
-        for part in parts[1:]:
-            total = total.joined(part)
-        return cls._of(total, movies)
+        return cls._of(reduce(_Moments.joined, parts), movies)
 
     @classmethod
     def _of(cls, total: _Moments, movies: Sequence[xr.DataArray]) -> "Standardizer":
@@ -115,30 +118,72 @@ class Standardizer(nn.Module):
         return frames * self.std[:, None, None] + self.mean[:, None, None]
 
 
-def _blocks(movie: xr.DataArray, split: Split) -> list[tuple[int, int]]:
-    frame_bytes = math.prod(movie.shape[1:]) * 8
-    length = max(BLOCK_BYTES // frame_bytes, 1)
-    return [(a, min(a + length, split.stop)) for a in range(split.start, split.stop, length)]
+class _Counted(NamedTuple):
+    """Frames and where their pixels count."""
+
+    pixels: Shaped[np.ndarray, "t c y x"]
+    counts: Bool[np.ndarray, "t c y x"]
 
 
-def _block_moments(movie: xr.DataArray, start: int, stop: int, step: int, end: int) -> _Moments:
-    """Moments of frames start to stop; changes also reach `step` frames on, up to `end`."""
-    last = min(stop + step, end)
-    pixels, mask = read_frames(movie, start, last)
+def _split_moments(
+    movie: xr.DataArray, split: Split, step: int, memory_budget: int
+) -> Iterator[_Moments]:
+    """Moments of a split's blocks, a few at once; each has the frames before it for its changes."""
+    blocks, n_at_once = pass_blocks(movie, split.start, split.stop, memory_budget=memory_budget)
+    last: Any = None  # the `step` frames before the next block
+    for i in range(0, len(blocks), n_at_once):
+        tasks = []
+        for a, b in blocks[i : i + n_at_once]:
+            # a partial hides the movie: dask would compute a chunked one whole
+            block = delayed(partial(_counted, movie, a, b), pure=False)()
+            tasks.append(delayed(_moments, pure=False)(last, block, step))
+            last = delayed(_last_frames, pure=False)(last, block, step)
+        *parts, last = compute(*tasks, last, scheduler="threads")
+        yield from parts
+
+
+def _counted(movie: xr.DataArray, start: int, stop: int) -> _Counted:
+    pixels, mask = read_frames(movie, start, stop)
     counts = np.ones(pixels.shape, bool) if mask is None else mask.copy()
-    if "blank" in movie.coords:
-        counts &= ~np.asarray(movie["blank"].values[start:last], bool)[:, None, None, None]
-    values = pixels.astype(np.float64)
-    own, own_counts = values[: stop - start], counts[: stop - start]
-    n = own_counts.sum(axis=(0, 2, 3)).astype(float)
-    mean = own.sum(axis=(0, 2, 3), where=own_counts) / np.maximum(n, 1)
-    scatter = ((own - mean[:, None, None]) ** 2).sum(axis=(0, 2, 3), where=own_counts)
-    both = counts[step:] & counts[:-step]
-    changes = (values[step:] - values[:-step]) ** 2
-    return _Moments(
-        n,
-        mean,
-        scatter,
-        both.sum(axis=(0, 2, 3)).astype(float),
-        changes.sum(axis=(0, 2, 3), where=both),
-    )
+    counts[blank_frames(movie, start, stop)] = False
+    return _Counted(pixels, counts)
+
+
+def _last_frames(before: _Counted | None, block: _Counted, step: int) -> _Counted:
+    if before is None or len(block.pixels) >= step:
+        return _Counted(*(v[-step:].copy() for v in block))
+    return _Counted(*(np.concatenate(v)[-step:] for v in zip(before, block, strict=True)))
+
+
+def _moments(before: _Counted | None, block: _Counted, step: int) -> _Moments:
+    """Moments of a block's pixels, and of the changes that end in it."""
+    n_before = 0 if before is None else len(before.pixels)
+    n_sub = max(SUB_PIXELS // max(block.pixels[0].size, 1), 1)
+    parts = []
+    for a in range(0, len(block.pixels), n_sub):
+        rows = range(a, min(a + n_sub, len(block.pixels)))
+        earlier = [
+            (block, t - step) if t >= step else (before, n_before + t - step)
+            for t in rows
+            if t + n_before >= step
+        ]
+        parts.append(_sub_moments(block, rows, earlier))
+    return reduce(_Moments.joined, parts)
+
+
+def _sub_moments(
+    block: _Counted, rows: range, earlier: Sequence[tuple[_Counted | None, int]]
+) -> _Moments:
+    values = block.pixels[rows.start : rows.stop].astype(np.float64)
+    counts = block.counts[rows.start : rows.stop]
+    n = counts.sum(axis=(0, 2, 3)).astype(float)
+    mean = values.sum(axis=(0, 2, 3), where=counts) / np.maximum(n, 1)
+    scatter = ((values - mean[:, None, None]) ** 2).sum(axis=(0, 2, 3), where=counts)
+    n_changes, changes = np.zeros_like(n), np.zeros_like(n)
+    late = len(rows) - len(earlier)  # frames without one `step` before them
+    for k, (source, at) in enumerate(earlier):
+        assert source is not None
+        both = counts[late + k] & source.counts[at]
+        n_changes += both.sum(axis=(1, 2))
+        changes += ((values[late + k] - source.pixels[at]) ** 2).sum(axis=(1, 2), where=both)
+    return _Moments(n, mean, scatter, n_changes, changes)

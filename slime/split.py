@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float
 
 from slime.errors import SlimeError
 
@@ -97,10 +99,27 @@ def temporal_splits(
 
 @dataclass(frozen=True)
 class Timeline:
-    """Frame j of a movie shows frame `offset + every * j` of its experiment's longest movie."""
+    """Frame j of a movie shows frame `offset + every * j` of another's, in exact fractions.
 
-    every: int = 1
-    offset: int = 0
+    >>> fine = Timeline(every=5, offset=2)  # every fifth frame of the other, from its third on
+    >>> fine.on(Timeline(every=2)).every, fine.inverse().on(fine) == Timeline()
+    (10, True)
+    """
+
+    every: int | Fraction = 1
+    offset: int | Fraction = 0
+
+    def on(self, other: "Timeline") -> "Timeline":
+        """The timeline of frames that lie so on those of a movie, which lies by `other`."""
+        return Timeline(other.every * self.every, other.offset + other.every * self.offset)
+
+    def inverse(self) -> "Timeline":
+        """Where the other movie's frames lie on this one's."""
+        return Timeline(Fraction(1) / self.every, -Fraction(self.offset) / self.every)
+
+    def first_at(self, frame: int) -> int:
+        """The first frame that shows the other's `frame`, or a later one; may be negative."""
+        return -((self.offset - frame) // self.every)
 
 
 def twin_splits(
@@ -108,28 +127,21 @@ def twin_splits(
 ) -> dict[str, Split]:
     """The same physical times as `splits`, in the frames of a time-subsampled or shifted twin.
 
+    Splits in whose times the twin has no frame are left out.
+
     >>> splits = {"train": Split("train", 0, 70), "test": Split("test", 79, 100)}
     >>> twin = twin_splits(splits, Timeline(every=5), 20, "twin")
     >>> [(s.start, s.stop) for s in twin.values()]
     [(0, 14), (16, 20)]
-
-    Raises:
-        SlimeError: the twin has no frame in one of the splits.
     """
-
-    def first_at(frame: int) -> int:
-        return min(max(-((timeline.offset - frame) // timeline.every), 0), n_frames)
-
     cut = {}
     for name, split in splits.items():
-        start, stop = first_at(split.start), first_at(split.stop)
-        if start >= stop:
-            raise SlimeError(
-                f"{movie} has no frame in the times of split {name!r} (frames {split.start} to "
-                f"{split.stop} of {split.movie or 'its twin'}): use data.split=movie"
-            )
-        gap = None if split.gap is None else split.gap // timeline.every
-        cut[name] = Split(name, start, stop, movie, gap)
+        start, stop = (
+            min(max(timeline.first_at(f), 0), n_frames) for f in (split.start, split.stop)
+        )
+        if start < stop:
+            gap = None if split.gap is None else int(split.gap // timeline.every)
+            cut[name] = Split(name, start, stop, movie, gap)
     return cut
 
 
@@ -167,3 +179,19 @@ def movie_splits(
         {side[name]: Split(side[name], 0, movie.sizes["time"], str(movie.name or i))}
         for i, (name, movie) in enumerate(zip(names, movies, strict=True))
     ]
+
+
+def decorrelation_frames(series: Float[np.ndarray, " t"], *, most: int) -> int:
+    """First lag at which the series' autocorrelation about its line falls below 0.05, or `most`."""
+    series = series[np.isfinite(series)]
+    n = len(series)
+    if n < 4 or most < 1:
+        return 0
+    rest = series - np.polyval(np.polyfit(np.arange(n), series, 1), np.arange(n))
+    power = rest @ rest
+    if not power > 0:
+        return 0
+    for lag in range(1, min(most, n - 1) + 1):
+        if rest[lag:] @ rest[:-lag] / power < 0.05:
+            return lag
+    return most

@@ -1,0 +1,90 @@
+"""The meaning of a store's axes: from the user, the store's names, or their number."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, cast
+
+import zarr
+
+from slime.errors import SlimeError
+
+Axis = Literal["movie", "time", "channel", "z", "y", "x"]
+FRAME_AXES = ("time", "channel", "y", "x")
+ALIASES: dict[Axis, tuple[str, ...]] = {
+    "movie": ("movie", "m", "sample", "trajectory", "n"),
+    "time": ("time", "t", "frame", "frames"),
+    "channel": ("channel", "c", "channels", "ch", "band"),
+    "z": ("z", "depth", "plane", "slice"),
+    "y": ("y", "row", "rows", "height", "h"),
+    "x": ("x", "column", "columns", "col", "width", "w"),
+}
+AXIS_OF: dict[str, Axis] = {alias: axis for axis, aliases in ALIASES.items() for alias in aliases}
+UNNAMED: dict[int, tuple[Axis, ...]] = {
+    3: ("time", "y", "x"),
+    5: ("time", "channel", "z", "y", "x"),
+}
+
+
+def stored_axes(
+    array: zarr.Array, axes: str | Sequence[str] | None, label: str
+) -> tuple[Axis, ...]:
+    """The meaning of each stored axis.
+
+    Raises:
+        SlimeError: the axes are unnamed and neither 3 nor 5, or the names are not a movie's.
+    """
+    words = _axis_words(axes) if axes is not None else stored_names(array)
+    if words is None:
+        if array.ndim not in UNNAMED:
+            example = "time,channel,y,x" if array.ndim == 4 else "time,y,x"
+            raise SlimeError(
+                f"{label} has {array.ndim} axes {array.shape} without names: say what they are, "
+                f"for instance data.axes={example}"
+                + (" (a movie needs at least time, y and x)" if array.ndim < 3 else "")
+            )
+        return UNNAMED[array.ndim]
+    if len(words) != array.ndim:
+        raise SlimeError(
+            f"data.axes={','.join(words)} names {len(words)} axes, but {label} has {array.ndim}: "
+            f"{array.shape}"
+        )
+    names = [AXIS_OF.get(w.lower()) for w in words]
+    for word, name in zip(words, names, strict=True):
+        if name is None:
+            raise SlimeError(
+                f"{label}: axis {word!r} is none of movie, time, channel, z, y, x: name the axes "
+                f"with data.axes, one for each of {array.shape}"
+            )
+    if not {"time", "y", "x"} <= set(names) or len(set(names)) < len(names):
+        raise SlimeError(
+            f"{label} has axes {','.join(words)}, but a movie needs time, y and x, each axis once: "
+            "name them with data.axes"
+        )
+    return cast("tuple[Axis, ...]", tuple(names))
+
+
+def stored_names(array: zarr.Array) -> list[str] | None:
+    """The store's own names of an array's axes, where it gives one to each."""
+    named: Any = getattr(array.metadata, "dimension_names", None)
+    named = named or array.attrs.get("_ARRAY_DIMENSIONS")
+    return [str(w) for w in named] if named and all(named) else None
+
+
+def coordinate(node: Any, array: zarr.Array, axes: Sequence[str], axis: Axis) -> zarr.Array | None:
+    """The array of a group that holds the positions along an axis, under the axis's own name."""
+    names = stored_names(array)
+    if names is None or len(names) != len(axes) or axis not in axes:
+        names = [str(a) for a in axes]
+    name = names[list(axes).index(axis)] if axis in axes else axis
+    if not isinstance(node, zarr.Group):
+        return None
+    found = node.get(name)
+    if found is None:
+        found = node.get(axis)
+    return found if isinstance(found, zarr.Array) and found.ndim == 1 else None
+
+
+def _axis_words(axes: str | Sequence[str]) -> list[str]:
+    if not isinstance(axes, str):
+        return [str(a) for a in axes]
+    words = axes.replace(",", " ").split()
+    return words if len(words) > 1 else list(axes.strip())

@@ -1,0 +1,154 @@
+"""Seconds a frame and micrometres a pixel, as a store tells them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+import zarr
+from jaxtyping import Float
+
+from slime.axes import coordinate
+from slime.errors import SlimeError
+
+SECONDS = {
+    unit: value
+    for units, value in (
+        ("s sec second seconds", 1.0),
+        ("ns nanosecond nanoseconds", 1e-9),
+        ("us µs microsecond microseconds", 1e-6),
+        ("ms millisecond milliseconds", 1e-3),
+        ("min minute minutes", 60.0),
+        ("h hr hour hours", 3600.0),
+        ("d day days", 86400.0),
+    )
+    for unit in units.split()
+}
+MICROMETRES = {
+    unit: value
+    for units, value in (
+        ("um µm μm micrometer micrometre micrometers micrometres micron microns", 1.0),
+        ("nm nanometer nanometre nanometers nanometres", 1e-3),
+        ("mm millimeter millimetre millimeters millimetres", 1e3),
+    )
+    for unit in units.split()
+}
+COUNTERS = ("frame", "frames", "index", "1")  # units of a time axis that only counts frames
+UNEVEN = 0.01  # a step this share away from the median is uneven
+
+
+def frame_times(
+    node: Any,
+    array: zarr.Array,
+    axes: Sequence[str],
+    frame_interval_s: float | None,
+    label: str,
+) -> tuple[Float[np.ndarray, " t"] | None, float | None]:
+    """Times in s and their interval: the user's word, else the store's time axis, else its attrs.
+
+    A time axis without units counts as seconds, unless it only counts frames (0, 1, 2, ...).
+
+    Raises:
+        SlimeError: times of another length than the movie, in an unknown unit, or uneven.
+    """
+    n_frames = array.shape[list(axes).index("time")]
+    if frame_interval_s is not None:
+        if not (frame_interval_s > 0 and math.isfinite(frame_interval_s)):
+            raise SlimeError(f"data.frame_interval_s={frame_interval_s} must be above 0")
+        return np.arange(n_frames) * float(frame_interval_s), float(frame_interval_s)
+    stored = coordinate(node, array, axes, "time")
+    if stored is not None and stored.dtype.kind in "uifmM":
+        if stored.size != n_frames:
+            raise SlimeError(
+                f"{label} has {n_frames} frames, but {stored.size} times: give "
+                "data.frame_interval_s to go by frame numbers instead"
+            )
+        times = _seconds(stored, label)
+        if times is not None:
+            check_even(times, label)
+            return times, float(np.median(np.diff(times))) if n_frames > 1 else None
+    interval = number_attr(node, array, "frame_interval_s")
+    return (None, None) if interval is None else (np.arange(n_frames) * interval, interval)
+
+
+def _seconds(stored: zarr.Array, label: str) -> Float[np.ndarray, " t"] | None:
+    """A stored time axis in seconds; None where it only counts frames."""
+    unit = str(stored.attrs.get("units", "")).strip()
+    coord = xr.Variable(("time",), np.asarray(stored[:]), dict(stored.attrs))
+    if " since " in unit:
+        coord = xr.decode_cf(xr.Dataset({"time": coord}))["time"].variable
+    values = coord.values
+    if values.dtype.kind in "mM":
+        return (values - values[0]) / np.timedelta64(1, "ns") * 1e-9
+    times = values.astype(float)
+    if unit in COUNTERS or (not unit and np.array_equal(times - times[:1], np.arange(len(times)))):
+        return None
+    if unit and unit not in SECONDS:
+        raise SlimeError(
+            f"{label}: time is in {unit!r}, which is none of {', '.join(SECONDS)}: give "
+            "data.frame_interval_s"
+        )
+    return times * SECONDS.get(unit, 1.0)
+
+
+def check_even(times: Float[np.ndarray, " t"], label: str) -> None:
+    """Refuse times that do not rise evenly, naming the first place.
+
+    Raises:
+        SlimeError: a step is not positive, or more than 1 % away from the median step.
+    """
+    if len(times) < 2:
+        return
+    steps = np.diff(times)
+    usual = np.median(steps)
+    odd = ~((np.abs(steps - usual) <= UNEVEN * np.abs(usual)) & (steps > 0))
+    if odd.any():
+        at = int(np.flatnonzero(odd)[0])
+        raise SlimeError(
+            f"{label}: time is uneven, first from frame {at} to {at + 1} ({times[at]:.10g} to "
+            f"{times[at + 1]:.10g} s, where {usual:g} s is usual; {odd.sum()} such steps): "
+            "give data.frame_interval_s to go by frame numbers instead"
+        )
+
+
+def number_attr(node: Any, array: zarr.Array, *names: str) -> float | None:
+    """The first of these attributes that is a positive number, the array's before the group's."""
+    for attrs in (array.attrs, node.attrs):
+        for name in names:
+            value: Any = attrs.get(name)
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if is_number and value > 0 and math.isfinite(value):
+                return float(value)
+    return None
+
+
+def pixel_size_um(node: Any, array: zarr.Array, axes: Sequence[str], label: str) -> float | None:
+    """Micrometres a pixel from attrs, or from evenly spaced y and x axes with a unit of length.
+
+    Raises:
+        SlimeError: pixels are not square.
+    """
+    stated = number_attr(node, array, "pixel_um", "pixel_size_um")
+    if stated is not None:
+        return stated
+    spacing = [_spacing_um(coordinate(node, array, axes, axis)) for axis in ("x", "y")]
+    x_um, y_um = spacing
+    if x_um and y_um and abs(x_um - y_um) > UNEVEN * x_um:
+        raise SlimeError(
+            f"{label}: pixels are not square ({x_um:g} um along x, {y_um:g} along y): give "
+            "data.pixel_um to take them as square"
+        )
+    return x_um or y_um
+
+
+def _spacing_um(positions: zarr.Array | None) -> float | None:
+    if positions is None or positions.size < 2 or positions.dtype.kind not in "uif":
+        return None
+    unit = str(positions.attrs.get("units", "")).strip()
+    steps = np.diff(np.asarray(positions[:], float))
+    usual = float(np.median(steps))
+    if unit not in MICROMETRES or not abs(usual) > 0:
+        return None
+    even = (np.abs(steps - usual) <= UNEVEN * abs(usual)).all()
+    return abs(usual) * MICROMETRES[unit] if even else None

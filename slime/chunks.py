@@ -1,0 +1,164 @@
+"""Which chunks of an array are there, and what a lost one means for the frames of its movie."""
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+import zarr
+from jaxtyping import Bool
+from zarr.core.sync import sync
+
+from slime.errors import StoreError
+
+MOST_CELLS = 50_000_000  # frames or chunks above this are metadata gone wrong, not a movie
+
+
+class _Files(NamedTuple):
+    """What a listing of the chunk files shows."""
+
+    present: Bool[np.ndarray, "..."]
+    hollow: Bool[np.ndarray, "..."]
+    n_outside: int
+
+
+class ChunkGrid:
+    """Which chunk (or shard) files of an array exist, listed once, when first asked.
+
+    Raises:
+        StoreError: the metadata claim more frames or chunks than any movie has.
+    """
+
+    def __init__(self, array: zarr.Array, label: str):
+        self.array = array
+        self.cell = tuple(array.shards or array.chunks)
+        self.shape = tuple(
+            math.ceil(n / c) if c else 0 for n, c in zip(array.shape, self.cell, strict=True)
+        )
+        if max(math.prod(self.shape), *array.shape, 0) > MOST_CELLS:
+            raise StoreError(
+                f"{label} claims shape {array.shape} in {math.prod(self.shape)} chunks of "
+                f"{self.cell}: above {MOST_CELLS} the metadata are damaged, or the chunks too small"
+            )
+
+    @cached_property
+    def _files(self) -> _Files:
+        return sync(self._listed())
+
+    @property
+    def present(self) -> Bool[np.ndarray, "..."]:
+        """True where a chunk file with content exists; one cell a chunk, axes as stored."""
+        return self._files.present
+
+    @property
+    def hollow(self) -> Bool[np.ndarray, "..."]:
+        """True where a shard file exists and is empty: zarr would read it as the fill value."""
+        return self._files.hollow
+
+    @property
+    def n_outside(self) -> int:
+        """Chunk files beyond the array's shape: frames that the metadata have forgotten."""
+        return self._files.n_outside
+
+    async def _listed(self) -> _Files:
+        root = self.array.store_path
+        prefix = f"{root.path}/" if root.path else ""
+        present, hollow = np.zeros(self.shape, bool), np.zeros(self.shape, bool)
+        n_outside = 0
+        async for key in root.store.list_prefix(prefix):
+            place = self._place(key.removeprefix(prefix))
+            if place is None:
+                continue
+            if any(i >= n for i, n in zip(place, self.shape, strict=True)):
+                n_outside += 1
+                continue
+            # an empty chunk cannot be decoded and says so; an empty shard decodes to nothing
+            if self.array.shards is not None and not await root.store.getsize(key):
+                hollow[place] = True
+                continue
+            present[place] = True
+        return _Files(present, hollow, n_outside)
+
+    def _place(self, key: str) -> tuple[int, ...] | None:
+        """The cell of a chunk key, None for other keys."""
+        words = key.replace(".", "/").split("/")
+        if words[0] == "c":
+            words = words[1:]
+        if len(words) != len(self.shape) or not all(w.isdecimal() for w in words):
+            return None
+        place = tuple(map(int, words))
+        return place if self.array.metadata.encode_chunk_key(place) == key else None
+
+
+class FrameChunks:
+    """The chunk grid as the frames of one movie see it, of the chosen channels and slices.
+
+    Args:
+        axes: the meaning of each stored axis.
+        movie: the position along the axis of movies, where there is one.
+        z: the number of the slice that is read, None for all.
+    """
+
+    def __init__(
+        self,
+        grid: ChunkGrid,
+        axes: Sequence[str],
+        *,
+        movie: int | None,
+        channels: Sequence[int],
+        z: int | None,
+    ):
+        self.grid, self.axes = grid, tuple(axes)
+        self.movie, self.channels, self.z = movie or 0, list(channels), z
+        self.size = dict(zip(axes, grid.array.shape, strict=True))
+        self.cell = dict(zip(axes, grid.cell, strict=True))
+
+    def _chosen(self, cells: Bool[np.ndarray, "..."]) -> Bool[np.ndarray, "t c z y x"]:
+        """Cells of the chosen movie, channels and slices, in the order t c z y x."""
+        axes = list(self.axes)
+        if "movie" in axes:
+            cells = cells.take(self.movie // self.cell["movie"], axis=axes.index("movie"))
+            axes.remove("movie")
+        if "channel" in axes:
+            touched = sorted({c // self.cell["channel"] for c in self.channels})
+            cells = cells.take(touched, axis=axes.index("channel"))
+        if "z" in axes and self.z is not None:
+            cells = cells.take([self.z // self.cell["z"]], axis=axes.index("z"))
+        for axis in ("channel", "z"):
+            if axis not in axes:
+                cells, axes = np.expand_dims(cells, 0), [axis, *axes]
+        return cells.transpose([axes.index(a) for a in ("time", "channel", "z", "y", "x")])
+
+    def _by_frame(self, cells: Bool[np.ndarray, "chunks *rest"]) -> Bool[np.ndarray, "t *rest"]:
+        return np.repeat(cells, self.cell["time"], axis=0)[: self.size["time"]]
+
+    @cached_property
+    def lost(self) -> Bool[np.ndarray, " t"]:
+        """Frames of which some channel lacks every chunk: blank, or lost, which looks the same."""
+        there = np.logical_or.reduce(self._chosen(self.grid.present), axis=(2, 3, 4))
+        return self._by_frame(~np.logical_and.reduce(there, axis=1))
+
+    @cached_property
+    def torn(self) -> Bool[np.ndarray, " t"]:
+        """Frames that lack a y/x tile of a slice whose other tiles are there."""
+        present = self._chosen(self.grid.present)
+        tile_lost = present.any(axis=(3, 4)) & ~present.all(axis=(3, 4))
+        return self._by_frame(np.logical_or.reduce(tile_lost, axis=(1, 2)))
+
+    @cached_property
+    def hollow(self) -> Bool[np.ndarray, " t"]:
+        """Frames of which a shard file is empty."""
+        hollow = self._chosen(self.grid.hollow)
+        return self._by_frame(np.logical_or.reduce(hollow, axis=(1, 2, 3, 4)))
+
+    def cells_of(self, frames: Sequence[int]) -> list[range]:
+        """For each stored axis the cells that a read of these frames touches."""
+        touched = {a: range(n) for a, n in zip(self.axes, self.grid.shape, strict=True)}
+        if "movie" in touched:
+            touched["movie"] = range(self.movie // self.cell["movie"], self.movie + 1)[:1]
+        if "z" in touched and self.z is not None:
+            touched["z"] = range(self.z // self.cell["z"], self.z + 1)[:1]
+        first, last = (f // self.cell["time"] for f in (min(frames), max(frames)))
+        touched["time"] = range(first, last + 1)
+        return [touched[a] for a in self.axes]

@@ -1,0 +1,136 @@
+"""Frames into memory: as stored, checked to be finite, in blocks that fit a budget."""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Shaped
+
+from slime.errors import SlimeError, StoreError, span_text
+from slime.movie import stored_frames
+
+GIB = 1 << 30
+PASS_BYTES = 16 << 20  # decoded by one task of a pass over a movie
+MOST_AT_ONCE = 8  # tasks of a pass in memory at once
+
+
+def read_frames(
+    movie: xr.DataArray, start: int, stop: int
+) -> tuple[Shaped[np.ndarray, "t c y x"], Bool[np.ndarray, "t c y x"] | None]:
+    """Frames start to stop as stored, and their mask (True counts) where the movie has one.
+
+    Raises:
+        StoreError: a chunk is lost or cannot be read, or a pixel that counts is not finite.
+    """
+    part = movie.isel(time=slice(start, stop))
+    # one thread: several blocks are read at once, each by a thread of its own
+    frames = part.variable.compute(scheduler="synchronous").values
+    mask = read_mask(part)
+    if frames.dtype.kind == "f":
+        frames = _finite(movie, frames, mask, start)
+    return frames, mask
+
+
+def read_mask(movie: xr.DataArray) -> Bool[np.ndarray, "t c y x"] | None:
+    """The mask of a movie along all its axes (True counts), None where it has none."""
+    if "mask" not in movie.coords:
+        return None
+    mask = movie["mask"].variable.compute(scheduler="synchronous")
+    return np.asarray(mask.set_dims(dict(movie.sizes)).values, bool)
+
+
+def blank_frames(movie: xr.DataArray, start: int, stop: int) -> Bool[np.ndarray, " t"]:
+    """Which of the frames start to stop the movie's coord `blank` marks; none without it."""
+    if "blank" not in movie.coords:
+        return np.zeros(stop - start, bool)
+    return np.asarray(movie["blank"].variable[start:stop].values, bool)
+
+
+def not_finite(frames: Shaped[np.ndarray, "*any"]) -> Bool[np.ndarray, "*any"]:
+    """Pixels that are NaN, infinite, or beyond what float32 holds."""
+    if frames.dtype == np.float64:
+        return ~(np.abs(frames) <= np.finfo(np.float32).max)
+    return ~np.isfinite(frames)
+
+
+def nonfinite_error(movie: xr.DataArray, frames: Sequence[int], n_pixels: int) -> StoreError:
+    """The refusal of NaN or infinite pixels in the given frames."""
+    return StoreError(
+        f"{movie.name}: {n_pixels} pixels are NaN or infinite, in {len(frames)} frames "
+        f"({span_text(frames)}): mask them (data.mask), or write a store without them"
+    )
+
+
+def _finite(
+    movie: xr.DataArray,
+    frames: Shaped[np.ndarray, "t c y x"],
+    mask: Bool[np.ndarray, "t c y x"] | None,
+    start: int,
+) -> Shaped[np.ndarray, "t c y x"]:
+    """The frames, refused where a pixel that counts is not finite.
+
+    Pixels that are masked out and not finite read as the mean of their frame's finite pixels, the
+    most neutral input; they are left out of every loss and score.
+    """
+    bad = not_finite(frames)
+    if not bad.any():
+        return frames
+    bad[blank_frames(movie, start, start + len(frames))] = False  # no window touches them
+    # a frame without a finite pixel has no mean to put in, masked or not
+    counted = (bad if mask is None else bad & mask) | bad.all(axis=(2, 3), keepdims=True)
+    if counted.any():
+        at = np.flatnonzero(counted.any(axis=(1, 2, 3))) + start
+        raise nonfinite_error(movie, at.tolist(), int(counted.sum()))
+    frames = frames.copy()
+    for t, c in zip(*np.nonzero(bad.any(axis=(2, 3))), strict=True):
+        frame = frames[t, c]
+        frame[bad[t, c]] = frame[~bad[t, c]].mean(dtype=np.float64)
+    return frames
+
+
+def chunk_frames(movie: xr.DataArray) -> int:
+    """Frames that are decoded together."""
+    stored = stored_frames(movie)
+    if stored is not None:
+        return stored.chunk_frames
+    return max(movie.chunks[0]) if movie.chunks else 1
+
+
+def frame_nbytes(movie: xr.DataArray) -> int:
+    """Bytes that a frame takes in memory, with its mask."""
+    return math.prod(movie.shape[1:]) * (movie.dtype.itemsize + ("mask" in movie.coords))
+
+
+def reading_nbytes(movie: xr.DataArray, n_frames: int) -> int:
+    """Bytes needed beside the result while frames are read."""
+    stored = stored_frames(movie)
+    own = n_frames * frame_nbytes(movie)
+    return stored.reading_nbytes(n_frames) if stored is not None else own
+
+
+def pass_blocks(
+    movie: xr.DataArray, start: int, stop: int, *, memory_budget: int
+) -> tuple[list[tuple[int, int]], int]:
+    """Blocks of whole chunks for one pass over frames, and how many fit the budget at once.
+
+    Raises:
+        SlimeError: not even one chunk fits.
+    """
+    chunk = chunk_frames(movie)
+    largest = min(chunk, stop - start)
+    one = frame_nbytes(movie) + math.prod(movie.shape[1:]) * 40  # and a frame in float64, 5 times
+    raw = max(reading_nbytes(movie, chunk), chunk * frame_nbytes(movie))
+    length = chunk * max(PASS_BYTES // max(raw, 1), 1)
+    cost = max(
+        2 * min(length, stop - start) * frame_nbytes(movie) + reading_nbytes(movie, length) + one, 1
+    )
+    n_at_once = min(MOST_AT_ONCE, memory_budget // cost)
+    if n_at_once < 1:
+        raise SlimeError(
+            f"{movie.name}: reading {largest} frames, a chunk's, takes {cost / GIB:.2g} GiB, but "
+            f"data.memory_gib is {memory_budget / GIB:.2g}: raise it, or write shorter chunks"
+        )
+    edges = [start, *range((start // length + 1) * length, stop, length), stop]
+    return list(pairwise(edges)), n_at_once
