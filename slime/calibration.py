@@ -42,7 +42,7 @@ def frame_times(
     node: Any,
     array: zarr.Array,
     axes: Sequence[str],
-    frame_interval_s: float | None,
+    frame_interval_s: float | int | None,
     label: str,
 ) -> tuple[Float[np.ndarray, " t"] | None, float | None]:
     """Times in s and their interval: the user's word, else the store's time axis, else its attrs.
@@ -80,7 +80,7 @@ def _seconds(stored: zarr.Array, label: str) -> Float[np.ndarray, " t"] | None:
         coord = xr.decode_cf(xr.Dataset({"time": coord}))["time"].variable
     values = coord.values
     if values.dtype.kind in "mM":
-        return (values - values[0]) / np.timedelta64(1, "ns") * 1e-9
+        return (values - values[0]) / np.timedelta64(10**9, "ns")
     times = values.astype(float)
     if unit in COUNTERS or (not unit and np.array_equal(times - times[:1], np.arange(len(times)))):
         return None

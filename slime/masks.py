@@ -46,9 +46,10 @@ def read_mask(mask: Any, node: Any, frames: StoredFrames, label: str) -> xr.Vari
 def _found(word: str, node: Any, label: str) -> tuple[zarr.Array | np.ndarray, bool]:
     """The array that a setting names, and whether it marks the pixels that do not count."""
     said = word
-    inverted = word.startswith("~") and not Path(word).expanduser().exists()
+    at_home = word.startswith("~/") and Path(word).expanduser().exists()
+    inverted = word.startswith("~") and not at_home
     word = word.removeprefix("~") if inverted else word
-    path = Path(word).expanduser()
+    path = Path(word).expanduser() if at_home else Path(word)
     held = dict(node.arrays()) if isinstance(node, zarr.Group) else {}
     if word in held:
         return held[word], inverted

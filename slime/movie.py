@@ -25,8 +25,8 @@ def open_movie(
     channels: str | int | Sequence[str | int] | None = None,
     z: str | int = "max",
     mask: Any = None,
-    frame_interval_s: float | None = None,
-    pixel_um: float | None = None,
+    frame_interval_s: float | int | None = None,
+    pixel_um: float | int | None = None,
     experiment: str | None = None,
     movie: int | None = None,
     missing: str = "refuse",
@@ -152,7 +152,7 @@ def _chosen_array(node: Any, variable: str | None, mask: Any, store: Any) -> zar
         if variable:
             raise SlimeError(f"{label} is one bare array: data.variable={variable!r} names none")
         return _numeric(node, label)
-    found = dict(node.arrays())
+    found = dict(sorted(node.arrays()))
     if variable:
         if variable not in found:
             raise SlimeError(
@@ -201,7 +201,7 @@ def _channel_names(node: Any, array: zarr.Array, axes: Sequence[str]) -> list[st
 def _picked_channels(channels: Any, names: list[str], label: str) -> list[int]:
     if channels is None:
         return list(range(len(names)))
-    wanted = [channels] if isinstance(channels, (str, int, np.integer)) else list(channels)
+    wanted = [channels] if isinstance(channels, (str, int)) else list(channels)
     picked = []
     for word in wanted:
         if str(word) in names:

@@ -113,7 +113,8 @@ class StoredFrames(BackendArray):
         picked = [_positions(k, n) for k, n in zip(key, self.shape, strict=True)]
         block, _ = self.projected(*picked)
         whole = slice(None)
-        return block[tuple(0 if isinstance(k, (int, np.integer)) else whole for k in key)]
+        dropped = tuple(0 if isinstance(k, (int, np.integer)) else whole for k in key)
+        return np.asarray(block[dropped])
 
     def projected(
         self,
