@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from slime.errors import SlimeError
 from slime.files import write_aside
-from slime.plots import Example, duration_text, error_norm, gray_limits
+from slime.plots import Example, duration_text, error_norm, gray_limits, number_text
 
 PANELS = ("truth", "forecast", "error")
 GRAYS, ERRORS = 128, 127  # shares of the 256 colours; an odd number, so that 0 is white
@@ -34,7 +34,7 @@ def rollout_gif(
     """
     if not 0 <= channel < len(example.channels):
         raise SlimeError(f"channel {channel} of {len(example.channels)}: count from 0")
-    truth, forecast = (np.float64(v[:, channel]) for v in (example.truth, example.forecast))
+    truth, forecast = (v[:, channel].astype(float) for v in (example.truth, example.forecast))
     grays, errors = Normalize(*gray_limits(truth)), error_norm(forecast - truth)
     for shrink in (1.0, 0.75, 0.5, 0.35, 0.25):
         size = _panel_size(truth.shape[1], truth.shape[2], shrink)
@@ -45,7 +45,11 @@ def rollout_gif(
         encoded = _encoded(frames, frames_per_second)
         if len(encoded) <= max_bytes:
             break
-    write_aside(Path(path), lambda aside: aside.write_bytes(encoded) and None)
+
+    def write(aside: Path) -> None:
+        aside.write_bytes(encoded)
+
+    write_aside(Path(path), write)
     return Path(path)
 
 
@@ -63,7 +67,9 @@ def _drawn(
     norms: tuple[Normalize, Normalize],
     size: tuple[int, int],
 ) -> Image.Image:
-    truth, forecast = (np.float64(v[lead - 1, channel]) for v in (example.truth, example.forecast))
+    truth, forecast = (
+        v[lead - 1, channel].astype(float) for v in (example.truth, example.forecast)
+    )
     grays, errors = norms
     coloured = [
         _indices(_resized(truth, size), grays, 0, GRAYS),
@@ -80,7 +86,7 @@ def _drawn(
     foot = height + HEAD + 3
     after = f" (+{duration_text(lead * example.lead_s)})" if example.lead_s else ""
     draw.text((MARGIN, foot), f"lead {lead}{after}", fill=0, font=font)
-    span = f"error scale ±{errors.vmax:.2g}"
+    span = f"error scale ±{number_text(float(errors.vmax or 0), 2)}"
     left = canvas.width - MARGIN - draw.textlength(span, font=font)
     draw.text((left, foot), span, fill=0, font=font)
     pixels = (np.asarray(canvas) // 2).astype(np.uint8)
@@ -103,8 +109,8 @@ def _indices(
     picture: Float[np.ndarray, "y x"], norm: Normalize, first: int, n: int
 ) -> UInt8[np.ndarray, "y x"]:
     """Palette indices, `n` from `first`; pixels without a number get their own."""
-    share = np.clip((picture - norm.vmin) / (norm.vmax - norm.vmin), 0, 1)
-    index = first + np.rint(np.nan_to_num(share) * (n - 1))
+    share = np.clip(np.asarray(norm(np.nan_to_num(picture))), 0, 1)
+    index = first + np.rint(share * (n - 1))
     return np.where(np.isfinite(picture), index, UNSEEN).astype(np.uint8)
 
 

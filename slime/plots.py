@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -72,7 +72,7 @@ class Example:
 def duration_text(seconds: float) -> str:
     """A time in the unit in which it reads best.
 
-    >>> duration_text(45), duration_text(480), duration_text(9000)
+    >>> duration_text(45.0), duration_text(480.0), duration_text(9000.0)
     ('45 s', '8 min', '2.5 h')
     """
     unit, n_seconds = time_unit(seconds)
@@ -87,12 +87,16 @@ def time_unit(seconds: float) -> tuple[str, float]:
 
 
 def skill_text(skill: float) -> str:
-    """A skill with its sign: a true minus, and never a bare 0 for what is not 0."""
-    return f"{skill:+.2f}".replace("-", "−")
+    """A skill with its sign, a true minus, to three decimals where that is not too many.
+
+    >>> skill_text(0.41), skill_text(-28.77)
+    ('+0.410', '−28.8')
+    """
+    return (f"{skill:+.3f}" if abs(skill) < 10 else f"{skill:+.1f}").replace("-", "−")
 
 
-def number_text(value: float) -> str:
-    """Three figures, small numbers by a power of ten, a true minus before.
+def number_text(value: float, figures: int = 3) -> str:
+    """A few figures, small numbers by a power of ten, a true minus before.
 
     >>> number_text(0.000307), number_text(0.171), number_text(5120.4)
     ('3.07e-4', '0.171', '5120')
@@ -100,10 +104,24 @@ def number_text(value: float) -> str:
     if not math.isfinite(value):
         return str(value)
     sign, size = "−" if value < 0 else "", abs(value)
-    if size and not 1e-2 <= size < 1e5:
-        digits, power = f"{size:.2e}".split("e")
-        return f"{sign}{float(digits):g}e{int(power)}"
-    return f"{sign}{size:.0f}" if size >= 1000 else f"{sign}{size:.3g}"
+    if size and not 1e-2 <= size < 1e4:
+        digits, power = f"{size:.{figures - 1}e}".split("e")
+        return f"{sign}{float(digits):.{figures}g}e{int(power)}"
+    return f"{sign}{size:.0f}" if size >= 1000 else f"{sign}{size:.{figures}g}"
+
+
+def rows_where(table: pd.DataFrame, **equal: Any) -> pd.DataFrame:
+    """The rows in which each named column has the given value."""
+    kept = np.ones(len(table), bool)
+    for column, value in equal.items():
+        same: Any = table[column] == value
+        kept &= np.asarray(same.fillna(False), dtype=bool)
+    return cast(pd.DataFrame, table[kept])
+
+
+def numbers_of(rows: pd.DataFrame, column: str) -> Float[np.ndarray, " rows"]:
+    """A column as floats, NaN where it is empty."""
+    return np.asarray(rows[column], dtype=float)
 
 
 def save_figure(figure: Figure, path: Path) -> Path:
@@ -128,13 +146,13 @@ def movie_frames(movie: xr.DataArray, n: int = 6) -> Figure:
     for row, name in enumerate(names):
         grays = Normalize(*gray_limits(frames[:, row]))
         for axes, frame, index in zip(grid[row], frames[:, row], picked, strict=True):
-            shown = _show(axes, frame, "gray", grays)
+            _show(axes, frame, "gray", grays)
             if row == 0:
                 axes.set_title(_frame_title(movie, int(index)), fontsize=9)
             if frame.min() == frame.max():
                 axes.text(0.5, 0.5, f"all {frame.min():g}", **_OVER, transform=axes.transAxes)
         grid[row][0].set_ylabel(f"channel\n{_short(name, 18)}", fontsize=9)
-        _colour_bar(figure, shown, grid[row], "stored value")
+        _colour_bar(figure, grid[row], "stored value")
     _scale_bar(grid[0][0], n_x, movie.attrs.get("pixel_um"))
     said = f"black and white: percentiles {_percentiles_text()} of the frames shown, by channel"
     figure.supxlabel(said, fontsize=8, color=GREY)
@@ -171,8 +189,10 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> Figure:
         n_lost = int(np.sum(~np.isfinite(values) & [r.get(name) is not None for r in records]))
         lost = f": {n_lost} of {len(records)} epochs not finite" if n_lost else ""
         axes.set_title(title + lost, fontsize=9, loc="left")
-        if name != "val_skill":
+        if name in ("train_loss", "val_mse"):
             _log_axis(axes, finite[np.isfinite(finite)])
+        if name != "val_skill":
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, 4)))
         if best:
             axes.axvline(best["epoch"], color="0.75", linewidth=1, zorder=0)
         _tidy(axes)
@@ -184,6 +204,7 @@ def learning_curves(records: Sequence[Mapping[str, Any]]) -> Figure:
         panels[name].set_xlabel("epoch")
         whole = MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10])
         panels[name].xaxis.set_major_locator(whole)
+    panels["lr"].set_ylim(bottom=0)
     return figure
 
 
@@ -197,8 +218,8 @@ def forecast_strip(example: Example, leads: Sequence[int], channel: int = 0) -> 
     if wrong or not leads:
         raise SlimeError(f"leads {list(leads)}: choose from 1 to {example.n_leads}")
     rows = np.asarray(leads) - 1
-    truth, forecast = (np.float64(v[rows, channel]) for v in (example.truth, example.forecast))
-    last = np.float64(example.last_frame[channel])
+    truth, forecast = (v[rows, channel].astype(float) for v in (example.truth, example.forecast))
+    last = example.last_frame[channel].astype(float)
     n_y, n_x = last.shape
     names = (
         "last given,\npersistence",
@@ -213,19 +234,18 @@ def forecast_strip(example: Example, leads: Sequence[int], channel: int = 0) -> 
     for row, (name, stack) in enumerate(zip(names, pictures, strict=True)):
         for axes, picture in zip(grid[row], stack, strict=True):
             is_error = row >= 3
-            shown = _show(
-                axes, picture, "RdBu_r" if is_error else "gray", errors if is_error else gray
-            )
+            _show(axes, picture, "RdBu_r" if is_error else "gray", errors if is_error else gray)
         grid[row][0].set_ylabel(name, fontsize=9)
         if row == 2:
             label = f"movie units, percentiles {_percentiles_text()}\nof the truth shown"
-            _colour_bar(figure, shown, grid[:3], label)
-    _colour_bar(figure, shown, grid[3:], "movie units, error\n(99.8 % of pixels inside)")
+            _colour_bar(figure, grid[:3], label)
+    _colour_bar(figure, grid[3:], "movie units, error\n(99.8 % of pixels inside)")
     for axes, lead in zip(grid[0], leads, strict=True):
         axes.set_title(lead_text(lead, example.lead_s), fontsize=9)
     _scale_bar(grid[0][0], n_x, example.pixel_um)
-    where = f"{example.where}, " if example.where else ""
-    figure.suptitle(f"{where}channel {example.channels[channel]}", fontsize=10)
+    said = [example.where] if example.where else []
+    said += [f"channel {example.channels[channel]}"]
+    figure.suptitle((", " if len(leads) > 3 else "\n").join(said), fontsize=10)
     return figure
 
 
@@ -241,44 +261,41 @@ def skill_by_lead(
 ) -> Axes:
     """Skill against persistence by lead, a line a model and seed; the net's interval is shaded.
 
-    What lies under the axis is marked at its foot with its value and never dropped: a baseline
-    far worse than persistence would flatten everything else.
+    Skill under a floor is written out in a band at the foot, a row a model (the worst of its
+    seeds), and never dropped: a baseline far worse than persistence would flatten all the rest.
 
     Args:
         scores: rows as in scores.csv.
         net: the model drawn boldly; the baselines are dashed.
         lead_s: seconds a lead, for the axis above.
     """
-    wanted = {"score": "skill", "split": split, "movie": movie, "channel": channel}
-    rows = scores[np.logical_and.reduce([scores[k] == v for k, v in wanted.items()])]
-    rows = rows[rows["lead"].notna()].sort_values("lead", kind="stable")
+    rows = rows_where(scores, score="skill", split=split, movie=movie, channel=channel)
+    rows = rows.dropna(subset=["lead"]).sort_values(by="lead", kind="stable")
     if rows.empty:
         raise SlimeError(f"no skill of movie {movie!r}, channel {channel!r} in split {split!r}")
     axes.axhline(0, color=GREY, linewidth=1.2, label="persistence", zorder=1)
     models = [m for m in dict.fromkeys(rows["model"]) if m != "persistence"]
     models.sort(key=lambda model: model != net)
-    bottom = _skill_floor(rows, net)
-    off_scale = []
+    ticks = _lead_axis(axes, sorted({int(lead) for lead in numbers_of(rows, "lead")}), lead_s)
     for model in models:
-        of_model = rows[rows["model"] == model]
         style = _model_style(model, models, net)
-        seeds = [group for _, group in of_model.groupby("seed", dropna=False)]
+        seeds = list(rows_where(rows, model=model).groupby("seed", dropna=False))
         n_seeds = f" ({len(seeds)} seeds)" if len(seeds) > 1 else ""
-        unseen = " (off scale ▼)" if (of_model["value"] < bottom).all() else ""
-        for i, group in enumerate(seeds):
-            label = f"{model}{n_seeds}{unseen}" if i == 0 else f"_{model}"
-            lead, low, high = (group[k].to_numpy(float) for k in ("lead", "low", "high"))
-            axes.plot(lead, group["value"].to_numpy(float), label=label, **style)
+        for i, (_, group) in enumerate(seeds):
+            label = f"{model}{n_seeds}" if i == 0 else f"_{model}"
+            lead, value = numbers_of(group, "lead"), numbers_of(group, "value")
+            low, high = numbers_of(group, "low"), numbers_of(group, "high")
+            marked = np.flatnonzero(np.isin(lead, ticks)).tolist()
+            axes.plot(lead, value, label=label, markevery=marked, **style)
             if model == (net or model) and np.isfinite(low).any():
                 axes.fill_between(lead, low, high, color=style["color"], alpha=0.2, linewidth=0)
-        under = of_model[of_model["value"] < bottom]
-        off_scale += [(int(r.lead), float(r.value), style["color"]) for r in under.itertuples()]
-    leads = sorted({int(lead) for lead in rows["lead"]})
-    shaded = rows.loc[rows["model"] == (net or rows["model"]), "high"].dropna()
-    highest = max([rows["value"].max(), *shaded])
-    axes.set_ylim(bottom, max(0.1, min(1.02, highest + 0.06)))
-    ticks = _lead_axis(axes, leads, lead_s)
-    _mark_off_scale(axes, off_scale, ticks)
+    floor = _skill_floor(rows, net)
+    shaded = numbers_of(rows_where(rows, model=net) if net else rows, "high")
+    highest = float(np.fmax.reduce([*numbers_of(rows, "value"), *shaded], initial=0.04))
+    axes.set_ylim(floor, min(1.02, highest + 0.06))
+    under = [(m, _worst_under(rows_where(rows, model=m), floor)) for m in models]
+    off_scale = [(_model_style(m, models, net)["color"], worst) for m, worst in under if worst]
+    _list_off_scale(axes, off_scale, ticks)
     axes.set_ylabel("skill, 1 − MSE / MSE(persistence)")
     beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
     axes.legend(**beside, fontsize=9, frameon=False, handlelength=3.2)
@@ -338,7 +355,7 @@ def split_bars(
     """
     of_movie = {str(m["name"]): m for m in movies}
     names = list(dict.fromkeys([*of_movie, *(str(s["movie"]) for s in splits)]))
-    interval = {n: of_movie.get(n, {}).get("frame_interval_s") for n in names}
+    interval = {n: float(of_movie.get(n, {}).get("frame_interval_s") or 0) for n in names}
     stops = {n: max([s["stop"] for s in splits if str(s["movie"]) == n], default=0) for n in names}
     stops = {n: of_movie.get(n, {}).get("frames") or stops[n] for n in names}
     timed = all(interval.values()) and len(names) > 0
@@ -349,23 +366,22 @@ def split_bars(
         whole = Rectangle((0, row - 0.3), stops[name] * scale[name], 0.6)
         whole.set(facecolor="0.93", edgecolor="0.6", hatch="////", linewidth=0, zorder=1)
         axes.add_patch(whole)
+    narrow: list[list[str]] = [[] for _ in names]  # labels that do not fit into their bars
     for split in splits:
         row, name = names.index(str(split["movie"])), str(split["movie"])
         left, right = split["start"] * scale[name], split["stop"] * scale[name]
         colour = SPLIT_COLOURS.get(str(split["name"]), PURPLE)
         axes.barh(row, right - left, left=left, height=0.6, color=colour, zorder=2)
         text = f"{split['name']}\n{split['start']}–{split['stop'] - 1}"
-        fits = (right - left) / widest > 0.09
-        axes.text(
-            (left + right) / 2,
-            row if fits else row + 0.33,
-            text if fits else text.replace("\n", " "),
-            ha="center",
-            va="center" if fits else "top",
-            fontsize=8,
-            color="black" if colour == ORANGE or not fits else "white",
-            zorder=3,
-        )
+        if (right - left) / widest > 0.09:
+            ink = "black" if colour == ORANGE else "white"
+            style = {"ha": "center", "va": "center", "color": ink, "fontsize": 8}
+            axes.text((left + right) / 2, row, text, **style, zorder=3)
+        else:
+            narrow[row].append(text.replace("\n", " "))
+    for row, labels in enumerate(narrow):
+        right = stops[names[row]] * scale[names[row]]
+        axes.text(right, row + 0.33, ", ".join(labels), ha="right", va="top", fontsize=8)
     axes.set_yticks(range(len(names)), [_short(n) for n in names], fontsize=9)
     axes.set(ylim=(len(names) - 0.35, -0.55), xlim=(0, widest))
     axes.set_xlabel(f"time ({unit}); bars carry frame numbers" if timed else "frame")
@@ -407,25 +423,26 @@ def _percentiles_text() -> str:
 
 def _picture_grid(n_rows: int, n_columns: int, y_over_x: float) -> tuple[Figure, np.ndarray]:
     """Axes without ticks, sized so that pictures fill them."""
-    width = min(1.65, 9.0 / n_columns)
+    width = min(1.8, 9.0 / n_columns)
     height = width * min(max(y_over_x, 0.3), 2.5)
-    figure = Figure(
-        figsize=(width * n_columns + 1.9, (height + 0.06) * n_rows + 0.6), layout="constrained"
-    )
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    size = max(width * n_columns + 1.7, 4.5), (height + 0.06) * n_rows + 0.7
+    figure = Figure(figsize=size)
+    tight = {"w_pad": 0.02, "h_pad": 0.02, "wspace": 0.0, "hspace": 0.0}
+    figure.set_layout_engine("compressed", **tight)
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
     return figure, grid
 
 
-def _show(axes: Axes, picture: Num[np.ndarray, "y x"], colours: str, norm: Normalize) -> Any:
+def _show(axes: Axes, picture: Num[np.ndarray, "y x"], colours: str, norm: Normalize) -> None:
     shown = axes.imshow(picture, cmap=colours, norm=norm, interpolation="nearest")
     shown.set_cmap(shown.get_cmap().with_extremes(bad=UNSEEN))
-    return shown
 
 
-def _colour_bar(figure: Figure, shown: Any, beside: np.ndarray, label: str) -> None:
+def _colour_bar(figure: Figure, beside: np.ndarray, label: str) -> None:
+    """The bar of the one scale that the pictures beside it share."""
+    shown = beside.ravel()[0].images[0]
     bar = figure.colorbar(shown, ax=beside.ravel().tolist(), extend="both", fraction=0.05, pad=0.01)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=8)
@@ -458,8 +475,8 @@ def _scale_bar(axes: Axes, n_x: int, pixel_um: float | None) -> None:
         transform=axes.transAxes,
         path_effects=outline,
     )
-    style = _OVER | {"ha": "left", "va": "bottom"}
-    axes.text(left, foot + 0.05, text, **style, transform=axes.transAxes)
+    style: dict[str, Any] = _OVER | {"ha": "left", "va": "bottom"}
+    axes.text(left, foot + 0.05, text, transform=axes.transAxes, **style)
 
 
 def _round_length(length: float) -> float:
@@ -478,12 +495,11 @@ def _log_axis(axes: Axes, values: Float[np.ndarray, " epochs"]) -> None:
     if not (values.size and values.min() > 0):
         return
     axes.set_yscale("log")
-    if values.max() < 30 * values.min():
+    if values.max() < 300 * values.min():
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     if values.max() < 2.5 * values.min():
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
     axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
 
 
 def _best_text(best: Mapping[str, Any] | None) -> str:
@@ -508,11 +524,23 @@ def _model_style(model: str, models: Sequence[str], net: str | None) -> dict[str
 
 def _skill_floor(rows: pd.DataFrame, net: str | None) -> float:
     """Low enough for the net and its interval, else FLOOR, else just under the lowest value."""
-    lowest = float(rows["value"].min())
+    lowest = float(np.fmin.reduce(numbers_of(rows, "value"), initial=0.0))
     if lowest >= FLOOR:
-        return min(lowest, float(rows["low"].min()), 0.0) - 0.05
-    of_net = rows.loc[rows["model"] == net, ["value", "low"]].min().min()
-    return min(FLOOR, max(float(of_net) - 0.1, -2.0)) if np.isfinite(of_net) else FLOOR
+        return min(lowest, float(np.fmin.reduce(numbers_of(rows, "low"), initial=0.0))) - 0.05
+    ours = rows_where(rows, model=net)
+    of_net = np.fmin.reduce(
+        [*numbers_of(ours, "value"), *numbers_of(ours, "low")], initial=FLOOR + 0.1
+    )
+    return max(float(of_net) - 0.1, -2.0)
+
+
+def _worst_under(rows: pd.DataFrame, floor: float) -> dict[int, float]:
+    """The lowest skill over seeds at each lead where it is under the floor."""
+    worst: dict[int, float] = {}
+    for lead, value in zip(numbers_of(rows, "lead"), numbers_of(rows, "value"), strict=True):
+        if value < floor:
+            worst[int(lead)] = min(float(value), worst.get(int(lead), math.inf))
+    return worst
 
 
 def _lead_axis(axes: Axes, leads: Sequence[int], lead_s: float | None) -> list[int]:
@@ -529,7 +557,8 @@ def _lead_axis(axes: Axes, leads: Sequence[int], lead_s: float | None) -> list[i
     axes.xaxis.set_major_formatter(FuncFormatter(lambda lead, _: f"{lead:g}"))
     axes.set_xlabel("lead (frames ahead)")
     if lead_s:
-        unit, n_seconds = time_unit(max(leads) * lead_s)
+        suits = max(2 * min(leads), max(leads) / 20) * lead_s  # 15, 30, 60 s before 0.25 min
+        unit, n_seconds = time_unit(suits)
         above = axes.secondary_xaxis("top")
         above.xaxis.set_major_locator(FixedLocator(ticks))
         above.xaxis.set_minor_locator(NullLocator())
@@ -540,25 +569,25 @@ def _lead_axis(axes: Axes, leads: Sequence[int], lead_s: float | None) -> list[i
     return list(ticks)
 
 
-def _mark_off_scale(
-    axes: Axes, points: Sequence[tuple[int, float, str]], ticks: Sequence[int]
+def _list_off_scale(
+    axes: Axes, worst: Sequence[tuple[str, Mapping[int, float]]], ticks: Sequence[int]
 ) -> None:
-    """Triangles at the foot, and at the ticks the values stacked above them, highest on top."""
-    foot = axes.get_ylim()[0]
-    for lead in sorted({p[0] for p in points}):
-        here = sorted((p for p in points if p[0] == lead), key=lambda p: p[1])
-        for i, (_, value, colour) in enumerate(here):
-            style = {"color": colour, "fontsize": 8, "ha": "center", "va": "bottom"}
-            text = f"▼ {skill_text(value)}" if lead in ticks else "▼" if i == 0 else ""
-            axes.annotate(
-                text,
-                (lead, foot),
-                xytext=(0, 2 + 11 * i),
-                textcoords="offset points",
-                path_effects=[withStroke(linewidth=2.5, foreground="white")],
-                zorder=6,
-                **style,
-            )
+    """A band under the axis, a row a colour: the values at the ticks, else the worst of all."""
+    if not worst:
+        return
+    floor, top = axes.get_ylim()
+    row = 0.055 * (top - floor)
+    bottom = floor - row * (len(worst) + 0.3)
+    axes.set_yticks([tick for tick in axes.get_yticks() if floor <= tick <= top])
+    axes.axhspan(bottom, floor, facecolor="0.96", zorder=4.5)
+    axes.axhline(floor, color="0.6", linewidth=0.8, zorder=4.6)
+    axes.set_ylim(bottom, top)
+    style: dict[str, Any] = {"fontsize": 8, "ha": "center", "va": "center", "zorder": 6}
+    for i, (colour, values) in enumerate(worst):
+        shown = [lead for lead in values if lead in ticks] or [min(values, key=values.__getitem__)]
+        for lead in shown:
+            text = f"▼{values[lead]:.3g}".replace("-", "−")
+            axes.text(lead, floor - row * (i + 0.65), text, color=colour, **style)
 
 
 def _contour_levels(loss: Float[np.ndarray, " cells"]) -> tuple[Normalize, np.ndarray]:
@@ -581,7 +610,7 @@ def _mark_lowest(
     )
     x, y = float(alpha[column]), float(beta[row])
     if (x, y) != (0.0, 0.0):
-        label = f"lowest cell: {loss[row, column]:.3g} at ({x:.2g}, {y:.2g})"
+        label = f"lowest cell: {number_text(float(loss[row, column]))} at ({x:.2g}, {y:.2g})"
         axes.plot(x, y, "P", color="white", markeredgecolor="black", markersize=9, label=label)
 
 

@@ -2,12 +2,11 @@
 
 import base64
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -16,7 +15,14 @@ from omegaconf import OmegaConf
 
 from slime.errors import SlimeError
 from slime.files import write_text
-from slime.plots import duration_text, lead_text, number_text, skill_text
+from slime.plots import (
+    duration_text,
+    lead_text,
+    number_text,
+    numbers_of,
+    rows_where,
+    skill_text,
+)
 
 SCORE_COLUMNS = (
     *("model", "seed", "movie", "split", "channel"),
@@ -129,16 +135,14 @@ def compare(runs: Sequence[Path]) -> pd.DataFrame:
     for path, label in zip(paths, labels, strict=True):
         folder = read_run(path)
         if folder.scores is None or folder.scores.empty:
-            why = [m for m in folder.missing if m.startswith("scores.csv")] or [
-                "scores.csv is empty"
-            ]
-            unfinished.append(f"{label}: {why[0]}")
+            why = [m for m in folder.missing if m.startswith("scores.csv")]
+            unfinished.append(f"{label}: {why[0] if why else 'scores.csv is empty'}")
         else:
             tables.append(folder.scores.assign(run=label))
     columns = ["run", *SCORE_COLUMNS]
-    table = (
-        pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-    )
+    nothing = pd.DataFrame({column: [] for column in columns})
+    stacked = pd.concat(tables, ignore_index=True) if tables else nothing
+    table = cast(pd.DataFrame, stacked[columns])
     table.attrs["unfinished"] = unfinished
     return table
 
@@ -201,20 +205,20 @@ class _Reading:
         except Exception as error:  # OmegaConf and its YAML reader raise many kinds
             self.missing.append(f"config.yaml cannot be read ({type(error).__name__})")
             return {}
-        return held if isinstance(held, dict) else {}
+        return {str(k): v for k, v in held.items()} if isinstance(held, dict) else {}
 
     def scores(self, name: str) -> pd.DataFrame | None:
         if not (self.path / name).is_file():
             self.missing.append(f"{name} is missing: the run was not scored")
             return None
-        words = {c: str for c in SCORE_COLUMNS if c not in NUMBERS}
-        blank = {c: ["", "nan", "NaN", "None"] for c in NUMBERS}
+        words: Any = {c: str for c in SCORE_COLUMNS if c not in NUMBERS}
+        blank: Any = {c: ["", "nan", "NaN", "None"] for c in NUMBERS}
         try:  # a movie may be called "001" or "NA": words stay words
             table = pd.read_csv(
                 self.path / name, dtype=words, na_values=blank, keep_default_na=False
             )
-            table = table.astype({"seed": "Int64", "lead": "Int64"})
-            return table.astype(dict.fromkeys(("value", "low", "high"), float))[[*SCORE_COLUMNS]]
+            kinds: Any = dict.fromkeys(NUMBERS, float) | {"seed": "Int64", "lead": "Int64"}
+            return cast(pd.DataFrame, table[[*SCORE_COLUMNS]]).astype(kinds)
         except (ValueError, KeyError, TypeError, pd.errors.ParserError) as error:
             self.missing.append(f"{name} cannot be read ({error})")
             return None
@@ -235,7 +239,7 @@ def _page(folder: RunFiles) -> dict[str, Any]:
         "about": {"net": {}, "windows": {}, "splits": [], **folder.about},
         "headline": folder.about.get("headline") or headline(folder),
         "sentences": _sentences(folder),
-        "test_state": test_state(folder),
+        "openings": openings(folder),
         "leads": [lead_text(lead, folder.lead_s) for lead in leads],
         "table": _table(folder, leads),
         "parts": _parts(folder),
@@ -252,11 +256,10 @@ def _page(folder: RunFiles) -> dict[str, Any]:
 
 def headline(folder: RunFiles) -> str:
     """How much better than persistence at lead 1, with interval, unit, split and seeds."""
-    rows = _pooled(folder, "skill")
-    rows = rows[(rows["model"] == folder.net) & (rows["lead"] == 1)]
-    if rows.empty or not np.isfinite(rows["value"]).any():
+    rows = _pooled(folder, "skill", model=folder.net, lead=1)
+    skill = _mean_of(rows)
+    if skill is None:
         return "No forecast has been scored yet."
-    skill = float(rows["value"].mean())
     side = "lower" if skill >= 0 else "higher"
     where = f"on the {_split_words(folder.split)}"
     spread = _interval(rows)
@@ -271,7 +274,7 @@ def headline(folder: RunFiles) -> str:
     )
 
 
-def test_state(folder: RunFiles) -> Mapping[str, Any]:
+def openings(folder: RunFiles) -> Mapping[str, Any]:
     """Whether and how often the test split was opened: text, its openings, and if it is loud."""
     mine = {line.get("split_hash") for line in folder.ledger if _is_of(line, folder)}
     lines = [line for line in folder.ledger if not mine or line.get("split_hash") in mine]
@@ -287,8 +290,10 @@ def test_state(folder: RunFiles) -> Mapping[str, Any]:
         text = f"Test opened {n_times} times: its scores may be fitted to it"
         loud = True
     if n_times and not scored:
-        text += "; this page shows validation, test not opened by this run"
-    return {"text": text, "loud": loud, "lines": lines}
+        by_us = any(_is_of(line, folder) for line in lines)
+        text += "; its scores are missing here" if by_us else "; test not opened by this run"
+    columns = list(dict.fromkeys(key for line in lines for key in line))
+    return {"text": text, "loud": loud, "lines": lines, "columns": columns}
 
 
 def _is_of(line: Mapping[str, Any], folder: RunFiles) -> bool:
@@ -315,18 +320,18 @@ def _sentences(folder: RunFiles) -> list[str]:
     return said
 
 
-def _pooled(folder: RunFiles, score: str) -> pd.DataFrame:
+def _pooled(folder: RunFiles, score: str, **equal: Any) -> pd.DataFrame:
     """Rows of one score over all movies and channels, in the page's split."""
     if folder.scores is None or folder.split is None:
-        return pd.DataFrame(columns=[*SCORE_COLUMNS])
-    table = folder.scores
-    chosen = (table["score"] == score) & (table["split"] == folder.split)
-    return table[chosen & (table["movie"] == "all") & (table["channel"] == "all")]
+        return pd.DataFrame({column: [] for column in SCORE_COLUMNS})
+    place = {"split": folder.split, "movie": "all", "channel": "all"}
+    return rows_where(folder.scores, score=score, **place, **equal)
 
 
 def _table_leads(folder: RunFiles) -> list[int]:
     """Doubling leads, and the last."""
-    leads = sorted({int(lead) for lead in _pooled(folder, "mse")["lead"].dropna()})
+    held = numbers_of(_pooled(folder, "mse"), "lead")
+    leads = sorted({int(lead) for lead in held[np.isfinite(held)]})
     return [lead for lead in leads if lead & (lead - 1) == 0 or lead == leads[-1]]
 
 
@@ -342,7 +347,7 @@ def _table(folder: RunFiles, leads: Sequence[int]) -> list[Mapping[str, Any]]:
         {
             "model": model,
             "is_net": model == folder.net,
-            "seeds": _pooled(folder, "mse").query("model == @model")["seed"].nunique(),
+            "seeds": len(set(_pooled(folder, "mse", model=model)["seed"])),
             "cells": [_cell(folder, model, lead, best[lead] == model) for lead in leads],
         }
         for model in models
@@ -350,63 +355,65 @@ def _table(folder: RunFiles, leads: Sequence[int]) -> list[Mapping[str, Any]]:
 
 
 def _cell(folder: RunFiles, model: str, lead: int, is_best: bool) -> Cell:
-    rows = _pooled(folder, "skill")
-    rows = rows[(rows["model"] == model) & (rows["lead"] == lead)]
+    rows = _pooled(folder, "skill", model=model, lead=lead)
     mse = _mean(folder, "mse", model, lead)
     skill = _mean(folder, "skill", model, lead)
     if skill is None and model == "persistence" and mse is not None:
         skill = 0.0
     return Cell(
         "–" if skill is None else "0 (reference)" if model == "persistence" else skill_text(skill),
-        "" if model == "persistence" else _interval(rows),
+        "" if model == "persistence" or skill is None else _interval(rows) or "no interval",
         "not scored" if mse is None else f"MSE {number_text(mse)}",
         is_best,
     )
 
 
 def _best_model(folder: RunFiles, lead: int) -> str | None:
-    rows = _pooled(folder, "mse")
-    means = rows[rows["lead"] == lead].groupby("model")["value"].mean().dropna()
-    return str(means.idxmin()) if len(means) else None
+    models = dict.fromkeys(str(m) for m in _pooled(folder, "mse", lead=lead)["model"])
+    means = {model: _mean(folder, "mse", model, lead) for model in models}
+    scored = {model: mean for model, mean in means.items() if mean is not None}
+    return min(scored, key=scored.__getitem__) if scored else None
 
 
 def _mean(folder: RunFiles, score: str, model: str | None, lead: int) -> float | None:
     """The mean over seeds; None where it was not scored."""
-    rows = _pooled(folder, score)
-    values = rows[(rows["model"] == model) & (rows["lead"] == lead)]["value"].dropna()
+    return _mean_of(_pooled(folder, score, model=model, lead=lead))
+
+
+def _mean_of(rows: pd.DataFrame) -> float | None:
+    values = numbers_of(rows, "value")
+    values = values[~np.isnan(values)]
     return float(values.mean()) if len(values) else None
 
 
 def _interval(rows: pd.DataFrame) -> str:
-    """'+0.35 to +0.47': of one seed its interval, of several their range; '' if unknown."""
-    if len(rows) > 1:
-        low, high = rows["value"].min(), rows["value"].max()
-    else:
-        low, high = rows["low"].min(), rows["high"].max()
-    if not (np.isfinite(low) and np.isfinite(high)):
+    """'+0.350 to +0.470': of one seed its interval, of several their range; '' if unknown."""
+    if len(rows) == 0:
         return ""
-    return f"{skill_text(float(low))} to {skill_text(float(high))}"
+    low, high = ("low", "high") if len(rows) == 1 else ("value", "value")
+    ends = numbers_of(rows, low).min(), numbers_of(rows, high).max()
+    return " to ".join(skill_text(float(v)) for v in ends) if np.isfinite(ends).all() else ""
 
 
 def _parts(folder: RunFiles) -> list[Mapping[str, str]]:
     """Our net by movie and channel at the first lead, where there is more than one."""
     if folder.scores is None or folder.split is None:
         return []
-    table = folder.scores
-    rows = table[(table["model"] == folder.net) & (table["split"] == folder.split)]
-    rows = rows[(rows["lead"] == 1) & ~((rows["movie"] == "all") & (rows["channel"] == "all"))]
+    rows = rows_where(folder.scores, model=folder.net, split=folder.split, lead=1)
+    places = dict.fromkeys(zip(rows["movie"], rows["channel"], strict=True))
     found = []
-    for (movie, channel), part in rows.groupby(["movie", "channel"], sort=False):
-        skill = part[part["score"] == "skill"]
-        mse = part[part["score"] == "mse"]["value"].dropna()
-        if skill["value"].notna().any():
+    for movie, channel in places:
+        part = rows_where(rows, movie=movie, channel=channel)
+        skill, mse = (rows_where(part, score=score) for score in ("skill", "mse"))
+        worth, error = _mean_of(skill), _mean_of(mse)
+        if worth is not None and (movie, channel) != ("all", "all"):
             found.append(
                 {
                     "movie": str(movie),
                     "channel": str(channel),
-                    "skill": skill_text(float(skill["value"].mean())),
+                    "skill": skill_text(worth),
                     "interval": _interval(skill),
-                    "mse": number_text(float(mse.mean())) if len(mse) else "–",
+                    "mse": "–" if error is None else number_text(error),
                 }
             )
     return found
@@ -427,17 +434,15 @@ def _others(folder: RunFiles) -> Mapping[str, Any]:
 
 def _horizon(folder: RunFiles, model: str) -> str:
     """How far a model's forecasts stay correlated with the truth, and how many never part."""
-    frames, never = (
-        rows[rows["model"] == model]["value"].mean()
-        for rows in (_pooled(folder, "horizon_0.8"), _pooled(folder, "censored_0.8"))
-    )
-    if not math.isfinite(frames):
+    scores = ("horizon_0.8", "censored_0.8")
+    frames, never = (_mean_of(_pooled(folder, score, model=model)) for score in scores)
+    if frames is None:
         return "–"
     after = f" ({duration_text(frames * folder.lead_s)})" if folder.lead_s else ""
-    if not math.isfinite(never):
-        return f"{frames:.3g} frames{after}"
+    if never is None:
+        return f"lead {frames:.3g}{after}"
     beyond = "beyond " if never >= 0.5 else ""
-    return f"{beyond}{frames:.3g} frames{after}; {100 * never:.0f} % never"
+    return f"{beyond}lead {frames:.3g}{after}; {100 * never:.0f} % never"
 
 
 def _figures(path: Path) -> dict[str, Mapping[str, str] | None]:
@@ -511,9 +516,8 @@ def _notes(folder: RunFiles) -> list[str]:
     said = [str(n) for n in folder.about.get("notes", [])]
     if _table_leads(folder) and folder.lead_s is None:
         said.append("Leads are in frames: the frame interval is unknown or differs between movies.")
-    skill = _pooled(folder, "skill")
-    of_net = skill[skill["model"] == folder.net]
-    if len(of_net) and not of_net["low"].notna().any():
+    low = numbers_of(_pooled(folder, "skill", model=folder.net), "low")
+    if len(low) and np.isnan(low).all():
         said.append("Skill has no interval: none was asked for, or the split holds too few blocks.")
     return said
 
@@ -523,9 +527,5 @@ def _split_words(split: str | None) -> str:
 
 
 def _seeds(folder: RunFiles) -> str:
-    rows = _pooled(folder, "mse")
-    return _count(max(1, rows[rows["model"] == folder.net]["seed"].nunique()), "seed")
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    n_seeds = len(set(_pooled(folder, "mse", model=folder.net)["seed"]))
+    return f"{n_seeds} seed" if n_seeds == 1 else f"{n_seeds} seeds"

@@ -228,7 +228,7 @@ def _enter_ledger(run: Path, prepared: Prepared, best: SavedRun) -> list[str]:
     if opening == 1:
         return []
     return [
-        f"the test split was opened for the {opening}th time (see ledger.jsonl): what was chosen "
+        f"the test split has now been opened {opening} times (see ledger.jsonl): what was chosen "
         "after an earlier opening is no longer held out"
     ]
 

@@ -77,8 +77,9 @@ def test_the_same_seed_gives_the_same_losses_digit_for_digit():
 def test_the_first_loss_of_a_forecast_of_no_change_is_one():
     movie, train, val = streams()
     stepper = fresh(movie)
-    torch.nn.init.zeros_(stepper.net.layers[-1].weight)
-    torch.nn.init.zeros_(stepper.net.layers[-1].bias)
+    for last in (stepper.net.layers[-1], stepper.net.stencil):
+        torch.nn.init.zeros_(last.weight)
+        torch.nn.init.zeros_(last.bias)
     first = next(iter(fit(stepper, train, val, dataclasses.replace(OPTIM, lr=1e-30), seed=0)))
     # a residual head that says 0 is persistence: squared changes over their mean square
     assert first.train_loss == pytest.approx(1, rel=1e-3)
@@ -148,7 +149,9 @@ def test_evaluation_does_not_depend_on_the_batch_size():
 
 def test_the_right_answer_scores_perfectly_and_a_shifted_one_does_not():
     movie = drifting_movie()
-    windows = WindowStream([movie], [Split("val", 0, 12)], WindowSpec(n_in=6, n_out=3), batch_size=5)
+    windows = WindowStream(
+        [movie], [Split("val", 0, 12)], WindowSpec(n_in=6, n_out=3), batch_size=5
+    )
     # the pattern has a period of 6 frames, so the frame six steps back is the next one
     assert mse(evaluate(lambda past: past[:, -6], windows).total()).max() < 1e-12
     assert mse(evaluate(lambda past: past[:, -5], windows).total()).min() > 0.1
@@ -178,7 +181,9 @@ def test_no_window_is_an_error():
 
 def batch_of(frames, mask=None):
     both = frames[None, :, None]
-    return Batch(both[:, :1], both[:, 1:], mask, torch.zeros(1, dtype=int), torch.zeros(1, dtype=int))
+    return Batch(
+        both[:, :1], both[:, 1:], mask, torch.zeros(1, dtype=int), torch.zeros(1, dtype=int)
+    )
 
 
 def test_the_eight_symmetries_of_a_square_are_all_there_and_different():

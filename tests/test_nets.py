@@ -9,7 +9,7 @@ SIZE = (4, 5)
 
 def built(kind, **changes):
     torch.manual_seed(0)
-    settings = dict(n_in=2, channels=3, size=SIZE, width=6, depth=3, kernel=3) | changes
+    settings = {"n_in": 2, "channels": 3, "size": SIZE, "width": 6, "depth": 3, "kernel": 3} | changes
     return build_net(kind, **settings)
 
 

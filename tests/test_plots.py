@@ -121,7 +121,7 @@ def test_learning_curves_show_the_records_and_star_the_last_best_epoch():
     assert loss.get_ydata().tolist() == [1, 1 / 2, 1 / 3]
     title, skill = next((t, a) for t, a in by_title.items() if t.startswith("validation skill"))
     assert skill.lines[0].get_ydata().tolist() == [0.1, 0.3, 0.2]
-    assert "+0.30 at epoch 2" in title
+    assert "+0.300 at epoch 2" in title
     star = next(line for line in skill.lines if line.get_marker() == "*")
     assert (list(star.get_xdata()), list(star.get_ydata())) == ([2], [0.3])
 
@@ -196,21 +196,26 @@ def test_skill_lines_are_the_tables_values_in_order_of_lead():
     assert len(axes.collections) == 2  # the net's interval for each seed, and no other model's
 
 
-def test_skill_under_the_axis_is_marked_with_its_value():
+def test_skill_under_the_floor_is_written_out_under_the_axis():
     axes = skill_by_lead(axes_of(), score_table(), "test", net="cnn")
-    assert axes.get_ylim()[0] == -0.5
-    assert "▼ −1.63" in texts(axes)
-    assert "▼ −9.00" in texts(axes)
-    assert "−0.20" not in texts(axes)
+    assert {t.get_text(): t.get_position()[0] for t in axes.texts} == {"▼−9": 2, "▼−1.63": 4}
+    assert all(axes.get_ylim()[0] < t.get_position()[1] < -0.5 for t in axes.texts)
+
+
+def test_skill_far_down_between_ticks_is_written_out_too():
+    table = score_table()
+    table.loc[table["model"] == "drift", "lead"] = 3
+    axes = skill_by_lead(axes_of(), table, "test", net="cnn")
+    assert {t.get_text(): t.get_position()[0] for t in axes.texts} == {"▼−9": 3}
 
 
 def test_skill_axis_in_time_is_the_lead_times_the_interval():
     figure = Figure(layout="constrained")
-    axes = skill_by_lead(figure.subplots(), score_table(), "test", lead_s=60.0)
+    axes = skill_by_lead(figure.subplots(), score_table(), "test", lead_s=600.0)
     figure.draw_without_rendering()
     above = axes.child_axes[0]
     assert above.get_xlabel() == "time ahead (min)"
-    assert [t.get_text() for t in above.get_xticklabels()] == ["1", "2", "4"]
+    assert [t.get_text() for t in above.get_xticklabels()] == ["10", "20", "40"]
 
 
 def test_skill_of_a_split_that_was_not_scored_is_refused():
@@ -346,6 +351,7 @@ def test_durations_read_in_their_best_unit(seconds, text):
         (0.0, "0"),
         (5120.4, "5120"),
         (2e7, "2e7"),
+        (14669.0, "1.47e4"),
         (float("nan"), "nan"),
     ],
 )

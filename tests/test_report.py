@@ -194,9 +194,9 @@ def test_page_leads_with_how_much_better_than_persistence(run):
     text = seen(run).text
     assert (
         "At lead 1 (60 s) the cnn's squared error is 41 % lower than that of persistence on the "
-        "test split (skill +0.41, 95 % interval +0.35 to +0.47, 1 seed)." in text
+        "test split (skill +0.410, 95 % interval +0.350 to +0.470, 1 seed)." in text
     )
-    assert "skill +0.17 over persistence" in text  # and at the last lead
+    assert "skill +0.170 over persistence" in text  # and at the last lead
     assert text.index("41 % lower") < text.index("Results")
 
 
@@ -219,8 +219,22 @@ def test_results_hold_every_model_and_mark_the_best(run):
     assert all("★" in cells for name, cells in rows if name == "cnn")
     assert not any("★" in cells for name, cells in rows if name != "cnn")
     drift = unescape(dict(rows)["drift"])
-    assert "−1.63" in drift
+    assert "−1.630" in drift
     assert "MSE 1.37e-3" in drift  # 5.2e-4 (1 + 1.63)
+
+
+def test_an_interval_that_could_not_be_had_is_said(run):
+    table = pd.read_csv(run / "scores.csv")
+    of_net = (table["model"] == "cnn") & (table["score"] == "skill")
+    table.loc[of_net & (table["lead"] == 8), ["low", "high"]] = None
+    table.to_csv(run / "scores.csv", index=False)
+    text = seen(run).text
+    assert text.count("no interval") == 1
+    table.loc[of_net, ["low", "high"]] = None
+    table.to_csv(run / "scores.csv", index=False)
+    text = seen(run).text
+    assert "(skill +0.410, no interval, 1 seed)" in text
+    assert "Skill has no interval" in text
 
 
 def test_several_seeds_are_counted_and_their_range_shown(run):
@@ -230,7 +244,7 @@ def test_several_seeds_are_counted_and_their_range_shown(run):
     both = pd.concat([pd.read_csv(run / "scores.csv"), more])
     both.to_csv(run / "scores.csv", index=False)
     text = seen(run).text
-    assert "(skill +0.46, +0.41 to +0.51 over 2 seeds)" in text
+    assert "(skill +0.460, +0.410 to +0.510 over 2 seeds)" in text
     assert "test split, 2 seeds." in text
 
 
@@ -254,6 +268,13 @@ def test_openings_of_other_splits_do_not_count(run):
     with (run / "ledger.jsonl").open("a") as ledger:
         ledger.write(json.dumps({"run": "another", "split_hash": "ffff", "opening": 7}) + "\n")
     assert "Test opened once" in seen(run).text
+
+
+def test_openings_by_other_runs_alone_are_told_from_our_own(tmp_path):
+    run = write_run(tmp_path / "demo", splits=("val",))
+    assert "Test opened once (2025-11-21 10:04:00 +0000); its scores are missing" in seen(run).text
+    (run / "ledger.jsonl").write_text(json.dumps({"run": "another", "opening": 1}))
+    assert "test not opened by this run" in seen(run).text
 
 
 def test_test_scores_without_a_ledger_are_loud(run):

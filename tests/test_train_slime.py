@@ -103,7 +103,7 @@ def test_training_leaves_the_test_split_closed_until_asked(store, tmp_path, caps
         assert len(read_lines(tmp_path / "ledger.jsonl")) == opening
     assert set(pd.read_csv(tmp_path / "run" / "scores.csv").split) == {"val", "test"}
     notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
-    assert any("opened for the 2nd time" in note for note in notes)
+    assert any("has now been opened 2 times" in note for note in notes)
 
 
 def test_test_frames_change_no_weight_and_no_baseline(store, tmp_path):
