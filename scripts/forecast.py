@@ -11,8 +11,8 @@ from slime.checkpoint import load_run
 from slime.command import run_command
 from slime.fit import pick_device
 from slime.forecast import forecast_movie, write_forecast
-from slime.plots import duration_text
 from slime.prepare import open_stores
+from slime.texts import duration_text
 
 USAGE = (
     "usage: python scripts/forecast.py RUN STORE out=PATH.zarr|PATH.tif [leads=8] [at=FRAME] "

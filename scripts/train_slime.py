@@ -13,7 +13,7 @@ import torch
 
 from baselines import fit_baselines
 from slime.arguments import help_text, load_config, wants_help
-from slime.checkpoint import build_stepper, load_run, save_run, shape_of
+from slime.checkpoint import build_stepper, load_run, save_run, shape_of, stopped_early
 from slime.command import run_command
 from slime.config import config_yaml
 from slime.demo import with_demo_stores
@@ -21,8 +21,9 @@ from slime.files import write_json, write_text
 from slime.fit import fit, pick_device
 from slime.prepare import prepare
 from slime.progress import bar
+from slime.run_facts import describe_run
 from slime.run_folder import RunFolder, default_out, environment, write_environment
-from slime.run_report import describe_run, report_run
+from slime.run_report import report_run
 from slime.scale import Standardizer
 from slime.stream import WindowStream
 from slime.tracking import Tracker, cut_metrics
@@ -76,16 +77,17 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{train.n_windows} windows to train on, {val.n_windows} to validate, on {device}")
 
     with folder as run:
-        resume = load_run(run / "last.pt") if config.resume else None
+        # A run that was stopped before its first epoch was saved begins anew.
+        resume = load_run(run / "last.pt") if (run / "last.pt").exists() else None
+        cut_metrics(run, resume.epoch if resume else 0)
         if resume is not None:
             stepper.load_state_dict(resume.stepper.state_dict())
-            cut_metrics(run, resume.epoch + 1)
         yaml = config_yaml(config)
         write_text(run / "config.yaml", yaml)
         write_environment(run, environment(device))
         write_json(run / "run.json", describe_run(run, config, prepared, stepper))
         with Tracker(run, config.tracking, asdict(config)) as tracker:
-            for record in fit(
+            records = fit(
                 stepper,
                 train,
                 val,
@@ -93,7 +95,8 @@ def main(arguments: Sequence[str]) -> None:
                 seed=config.seed,
                 resume=resume.resume if resume else None,
                 progress=bar,
-            ):
+            )
+            for record in records if not stopped_early(resume, config.optim) else ():
                 save = partial(
                     save_run,
                     stepper=stepper,
@@ -108,7 +111,7 @@ def main(arguments: Sequence[str]) -> None:
                 tracker.log(record.row())
                 save(run / "last.pt")
                 print(
-                    f"epoch {record.epoch + 1:3d}  train {record.train_loss:.4f}  val "
+                    f"epoch {record.epoch:3d}  train {record.train_loss:.4f}  val "
                     f"{record.val_loss:.4f}  skill {record.val_skill:+.3f}"
                     + ("  best" if record.best else "")
                 )
@@ -119,7 +122,7 @@ def main(arguments: Sequence[str]) -> None:
                 [s.get("train") for s in prepared.splits],
                 config.window,
                 val_splits=[s.get("val") for s in prepared.splits],
-                scale=scale.cpu(),
+                scale=scale,
                 memory_budget=budget,
                 device=device,
                 seed=config.seed,

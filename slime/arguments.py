@@ -17,6 +17,7 @@ from slime.config import (
 )
 from slime.errors import SlimeError, nearest
 
+FREE_ON_RESUME = ("out", "resume", "test", "device", "score", "landscape", "tracking")
 DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
 
 
@@ -36,6 +37,9 @@ def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
     for word in stores:
         if word.startswith("-"):
             raise SlimeError(f"unknown option {word}: settings are written key=value; see --help")
+    resumed = _resumed(files, stores, settings)
+    if resumed is not None:
+        return resumed
     tree = default_tree()
     demo = not files and not stores and not any(a.startswith("data.stores=") for a in settings)
     if demo and DEMO_CONFIG.exists():
@@ -48,6 +52,38 @@ def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
         tree = merged(tree, _parsed(word))
     config = as_config(tree)
     return config, Path(files[0]).stem if files else ("demo" if demo else "stores")
+
+
+def _resumed(
+    files: Sequence[str], stores: Sequence[str], settings: Sequence[str]
+) -> tuple[RunConfig, str] | None:
+    """The config of a run that is gone on with: the run's own, whose training stays as it was.
+
+    Raises:
+        SlimeError: a setting differs that training depends on.
+    """
+    given = dict(word.split("=", 1) for word in settings)
+    if given.get("resume") != "true" or "out" not in given:
+        return None
+    run = Path(given["out"])
+    if not (run / "config.yaml").exists():
+        return None
+    held = run_tree((run / "config.yaml").read_text(encoding="utf-8"))
+    tree = held.copy()
+    for file in files:
+        tree = merged(tree, _read_yaml(file))
+    if stores:
+        tree = merged(tree, {"data": {"stores": list(stores)}})
+    for word in settings:
+        tree = merged(tree, _parsed(word))
+    for key, *_ in settings_of(RunConfig):
+        before, now = OmegaConf.select(held, key), OmegaConf.select(tree, key)
+        if before != now and key.split(".")[0] not in FREE_ON_RESUME:
+            raise SlimeError(
+                f"{key}={now} cannot be resumed: {run} was trained with {before}; another out= "
+                "starts a new run"
+            )
+    return as_config(tree), run.name
 
 
 def load_run_config(arguments: Sequence[str], usage: str) -> tuple[Path, RunConfig, str]:

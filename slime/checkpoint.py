@@ -11,6 +11,7 @@ import torch
 
 from slime.errors import SlimeError, StoreError
 from slime.files import write_aside
+from slime.fit import OptimSpec
 from slime.nets import NetSpec, build_net
 from slime.scale import Standardizer
 from slime.stepper import Stepper, weights_hash
@@ -74,6 +75,11 @@ def build_stepper(net: NetSpec, shape: Shape, scale: Standardizer) -> Stepper:
         dropout=net.dropout,
     )
     return Stepper(scale, built, net.head, shape.n_in)
+
+
+def stopped_early(saved: SavedRun | None, optim: OptimSpec) -> bool:
+    """Whether a run's training had ended by patience before it was saved."""
+    return bool(saved and saved.resume and saved.resume["epochs_since_best"] >= optim.patience)
 
 
 def save_run(

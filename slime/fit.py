@@ -53,7 +53,7 @@ class OptimSpec:
 
 @dataclass(frozen=True)
 class Record:
-    """What one epoch came to.
+    """What one epoch came to; epochs count from 1.
 
     Losses are squared errors in units of the squared root mean square change, averaged over
     channels, so that forecasting no change costs about 1; `val_mse` is in movie units squared.
@@ -118,8 +118,8 @@ def fit(
     if resume is not None:
         optimizer.load_state_dict(resume["optimizer"])
         torch.set_rng_state(resume["rng"])
-        train.load_state_dict({"epoch": resume["epoch"], "batch": len(train)})
-        first, best, since_best = resume["epoch"] + 1, resume["best"], resume["epochs_since_best"]
+        train.load_state_dict({"epoch": resume["epoch"] - 1, "batch": len(train)})
+        first, best, since_best = resume["epoch"], resume["best"], resume["epochs_since_best"]
     n_steps = optim.epochs * len(train)
     reference = evaluate(persistence, val)
     for epoch in range(first, optim.epochs):
@@ -152,7 +152,7 @@ def fit(
         is_best = val_loss < best
         best, since_best = (val_loss, 0) if is_best else (best, since_best + 1)
         yield Record(
-            epoch=epoch,
+            epoch=epoch + 1,
             step=(epoch + 1) * len(train),
             train_loss=loss_sum.item() / train.n_windows,
             val_loss=val_loss,
@@ -166,7 +166,7 @@ def fit(
             best=is_best,
             epochs_since_best=since_best,
             resume={
-                "epoch": epoch,
+                "epoch": epoch + 1,
                 "best": best,
                 "epochs_since_best": since_best,
                 "optimizer": optimizer.state_dict(),

@@ -37,8 +37,8 @@ class RunFolder:
                 f"out={path} already holds a run: resume=true goes on with it, another out= starts "
                 "a new one"
             )
-        if resume and not (path / "last.pt").exists():
-            raise SlimeError(f"out={path} holds no run that could be resumed (no last.pt)")
+        if resume and not held:
+            raise SlimeError(f"out={path} holds no run that could be resumed: leave out resume=true")
 
     def __enter__(self) -> Path:
         (self.path / "figures").mkdir(parents=True, exist_ok=True)

@@ -79,9 +79,9 @@ class Tracker:
 
 
 def cut_metrics(run: Path, epochs: int) -> None:
-    """Leave out lines of epochs that a resumed run will make again."""
+    """Keep the lines of the first `epochs` epochs: a resumed run makes the later ones again."""
     path = run / "metrics.jsonl"
-    rows = [row for row in read_lines(path) if row["epoch"] < epochs]
+    rows = [row for row in read_lines(path) if row["epoch"] <= epochs]
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 

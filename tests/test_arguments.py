@@ -108,6 +108,16 @@ def test_a_trained_run_keeps_its_settings(tmp_path):
         load_run_config([], "usage")
 
 
+def test_a_resumed_run_needs_no_word_but_its_folder(tmp_path):
+    run = run_folder(tmp_path)
+    config, _ = load_config([f"out={run}", "resume=true"])
+    assert (config.net.width, config.data.stores, config.resume) == (9, ["x.zarr"], True)
+    again, _ = load_config([f"out={run}", "resume=true", "x.zarr", "net.width=9", "score.leads=2"])
+    assert again.score.leads == 2
+    with pytest.raises(SlimeError, match=r"net\.width=3 cannot be resumed: .* was trained with 9"):
+        load_config([f"out={run}", "resume=true", "net.width=3"])
+
+
 def test_a_forecast_reads_the_new_store_by_its_own_facts(tmp_path):
     run = run_folder(tmp_path)
     asked = load_forecast_config([str(run), "new.zarr", "out=f.zarr", "leads=3"], "usage")

@@ -4,8 +4,9 @@ import zipfile
 import pytest
 import torch
 
-from slime.checkpoint import Shape, build_stepper, load_run, save_run
+from slime.checkpoint import Shape, build_stepper, load_run, save_run, stopped_early
 from slime.errors import SlimeError, StoreError
+from slime.fit import OptimSpec
 from slime.nets import NetSpec
 from slime.scale import Standardizer
 from slime.stepper import weights_hash
@@ -15,7 +16,9 @@ SHAPE = Shape(2, ("cells", "camp"), 4, 5, step=3, frame_interval_s=15.0, pixel_u
 
 def stepper(net, seed=0):
     torch.manual_seed(seed)
-    scale = Standardizer(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([5.0, 6.0]))
+    scale = Standardizer(
+        torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]), torch.tensor([5.0, 6.0])
+    )
     return build_stepper(net, SHAPE, scale)
 
 
@@ -77,8 +80,8 @@ def test_a_hostile_pickle_is_not_run(saved, tmp_path):
     with pytest.raises(StoreError, match="cannot be used"):
         load_run(saved)
     assert not (tmp_path / "ran").exists()
+    saved.write_bytes(pickle.dumps(Payload()))
     with pytest.raises(StoreError, match="cannot be used"):
-        saved.write_bytes(pickle.dumps(Payload()))
         load_run(saved)
 
 
@@ -96,6 +99,15 @@ def test_weights_that_do_not_match_their_hash_are_refused(saved):
     torch.save(content, saved)
     with pytest.raises(StoreError, match="do not match their hash"):
         load_run(saved)
+
+
+def test_a_run_that_had_stopped_early_is_known(saved):
+    net = NetSpec(kind="cnn", width=4, depth=3)
+    assert not stopped_early(load_run(saved), OptimSpec(patience=3))
+    for since, stopped in ((2, False), (3, True)):
+        save_run(saved, stepper(net), net=net, shape=SHAPE, resume={"epochs_since_best": since})
+        assert stopped_early(load_run(saved), OptimSpec(patience=3)) == stopped
+    assert not stopped_early(None, OptimSpec())
 
 
 def test_no_checkpoint_says_so(tmp_path):
