@@ -48,7 +48,6 @@ def main(arguments: Sequence[str]) -> None:
         print(f"note: {note}")
     movies, splits = prepared.of("train")
     budget = config.data.memory_budget
-    crop = tuple(config.data.crop) if config.data.crop else None
     size = config.optim.batch_size
     train = WindowStream(
         movies,
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str]) -> None:
         batch_size=size,
         seed=config.seed,
         memory_budget=budget,
-        crop=crop,
+        crop=config.data.window_size,
         device=device,
     )
     val_movies, val_splits = prepared.of("val")
@@ -67,7 +66,7 @@ def main(arguments: Sequence[str]) -> None:
         config.window,
         batch_size=size,
         memory_budget=budget,
-        crop=crop,
+        crop=config.data.window_size,
         device=device,
     )
     scale = Standardizer.fit(movies, splits, step=config.window.step)

@@ -205,8 +205,6 @@ def _as_yaml(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def wants_help(arguments: Sequence[str] | None = None) -> bool:
+def wants_help(arguments: Sequence[str]) -> bool:
     """Whether the command line asks for help."""
-    return any(
-        a in ("-h", "--help", "help") for a in (sys.argv[1:] if arguments is None else arguments)
-    )
+    return any(a in ("-h", "--help", "help") for a in arguments)

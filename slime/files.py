@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_aside(path: Path, write: Callable[[Path], None]) -> None:
+def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make the file under another name, then rename it over `path`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside{path.suffix}")
@@ -22,7 +22,7 @@ def write_aside(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """A whole text file, UTF-8."""
-    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8") and None)
+    write_aside(path, lambda aside: aside.write_text(text, encoding="utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:

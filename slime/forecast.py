@@ -10,6 +10,7 @@ import tifffile
 import torch
 import xarray as xr
 import zarr
+from zarr.codecs import ZstdCodec
 
 from slime.checkpoint import SavedRun
 from slime.errors import SlimeError, nearest, span_text
@@ -138,7 +139,7 @@ def _write_ome_zarr(forecast: xr.DataArray, path: Path) -> None:
         data=np.ascontiguousarray(forecast.values),
         chunks=(1, *forecast.shape[1:]),
         dimension_names=("t", "c", "y", "x"),
-        compressors=zarr.codecs.ZstdCodec(level=3, checksum=True),
+        compressors=ZstdCodec(level=3, checksum=True),
         config={"write_empty_chunks": True},
     )
     plain = {k: v for k, v in forecast.attrs.items() if v is not None}

@@ -48,7 +48,9 @@ class DataSpec:
     blank: Literal["skip", "refuse"] = setting("skip", "what to do about blank frames")
     missing: Literal["refuse", "fill"] = setting("refuse", "what to do about lost chunks")
     mix: bool = setting(False, "train on movies of different frame interval or pixel size at once")
-    crop: list[int] | None = setting(None, "[height, width] in pixels cut from each train window")
+    crop: tuple[int, int] | None = setting(
+        None, "[height, width] in pixels cut from each train window"
+    )
     memory_gib: float = setting(2.0, "decoded frames held in memory at once, GiB")
 
     def __post_init__(self) -> None:
@@ -58,6 +60,11 @@ class DataSpec:
             raise SlimeError(f"data.crop={list(self.crop)} must be [height, width] in pixels")
         if self.gap is not None and self.gap < 0:
             raise SlimeError(f"data.gap={self.gap} must be 0 or more")
+
+    @property
+    def window_size(self) -> tuple[int, int] | None:
+        """Height and width of a train window in pixels, None where frames are taken whole."""
+        return (self.crop[0], self.crop[1]) if self.crop else None
 
     @property
     def memory_budget(self) -> int:

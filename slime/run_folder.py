@@ -38,7 +38,7 @@ class RunFolder:
                 "a new one"
             )
         if resume and not held:
-            raise SlimeError(f"out={path} holds no run that could be resumed: leave out resume=true")
+            raise SlimeError(f"out={path} holds no run to resume: leave out resume=true")
 
     def __enter__(self) -> Path:
         (self.path / "figures").mkdir(parents=True, exist_ok=True)

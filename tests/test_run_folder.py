@@ -24,7 +24,7 @@ def test_a_folder_that_holds_a_run_is_not_written_into_unasked(tmp_path):
         write_text(run / "config.yaml", "seed: 0\n")
     with pytest.raises(SlimeError, match="already holds a run: resume=true"):
         RunFolder(tmp_path / "run", resume=False)
-    with pytest.raises(SlimeError, match="holds no run that could be resumed"):
+    with pytest.raises(SlimeError, match="holds no run to resume"):
         RunFolder(tmp_path / "other", resume=True)
 
 
