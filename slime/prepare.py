@@ -48,16 +48,14 @@ class DataSpec:
     blank: Literal["skip", "refuse"] = setting("skip", "what to do about blank frames")
     missing: Literal["refuse", "fill"] = setting("refuse", "what to do about lost chunks")
     mix: bool = setting(False, "train on movies of different frame interval or pixel size at once")
-    crop: tuple[int, int] | None = setting(
-        None, "[height, width] in pixels cut from each train window"
-    )
+    crop: Any = setting(None, "[height, width] in pixels cut from each train window")
     memory_gib: float = setting(2.0, "decoded frames held in memory at once, GiB")
 
     def __post_init__(self) -> None:
         if not self.memory_gib > 0:
             raise SlimeError(f"data.memory_gib={self.memory_gib} must be above 0")
-        if self.crop is not None and (len(self.crop) != 2 or min(self.crop) < 1):
-            raise SlimeError(f"data.crop={list(self.crop)} must be [height, width] in pixels")
+        if self.crop is not None and not _is_size(self.crop):
+            raise SlimeError(f"data.crop={self.crop} must be [height, width] in pixels")
         if self.gap is not None and self.gap < 0:
             raise SlimeError(f"data.gap={self.gap} must be 0 or more")
 
@@ -70,6 +68,15 @@ class DataSpec:
     def memory_budget(self) -> int:
         """Bytes of decoded frames."""
         return int(self.memory_gib * (1 << 30))
+
+
+def _is_size(value: Any) -> bool:
+    """Whether a setting is two whole numbers above 0."""
+    return (
+        isinstance(value, (list, tuple))
+        and len(value) == 2
+        and all(isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in value)
+    )
 
 
 @dataclass(frozen=True)
