@@ -157,10 +157,11 @@ class BlockReader:
 
     def _edge(self, block: Block, source: tuple[int, str], first: int, stop: int) -> Held:
         """Frames first to stop as kept, else (a resumed epoch) from the store."""
-        kept = self._edges.pop(source, None)
+        kept = self._edges.get(source)
         if kept is None:
             return self._read(block, first, stop)
         held = kept.result()
+        del self._edges[source]  # not before: the lender looks for it when it has read
         return held if held.first == first else held.cut(first, stop)
 
     def _read(self, block: Block, start: int, stop: int) -> Held:

@@ -189,7 +189,7 @@ def decorrelation_frames(series: Float[np.ndarray, " t"], *, most: int) -> int:
         return 0
     rest = series - np.polyval(np.polyfit(np.arange(n), series, 1), np.arange(n))
     power = rest @ rest
-    if not power > 0:
+    if not power > 1e-18 * (series @ series):  # what rounding leaves of a line
         return 0
     for lag in range(1, min(most, n - 1) + 1):
         if rest[lag:] @ rest[:-lag] / power < 0.05:
