@@ -10,8 +10,10 @@ from matplotlib.colors import Normalize
 from PIL import Image, ImageDraw, ImageFont
 
 from slime.errors import SlimeError
+from slime.example import Example
 from slime.files import write_aside
-from slime.plots import Example, duration_text, error_norm, gray_limits, number_text
+from slime.pictures import error_norm, gray_limits
+from slime.texts import duration_text, number_text
 
 PANELS = ("truth", "forecast", "error")
 GRAYS, ERRORS = 128, 127  # shares of the 256 colours; an odd number, so that 0 is white
@@ -45,11 +47,7 @@ def rollout_gif(
         encoded = _encoded(frames, frames_per_second)
         if len(encoded) <= max_bytes:
             break
-
-    def write(aside: Path) -> None:
-        aside.write_bytes(encoded)
-
-    write_aside(Path(path), write)
+    write_aside(Path(path), lambda aside: aside.write_bytes(encoded))
     return Path(path)
 
 

@@ -11,9 +11,9 @@ import xarray as xr
 from jaxtyping import Float
 
 from slime.errors import SlimeError
+from slime.example import Example
 from slime.fit import Progress, evaluate
 from slime.inference import Interval, Resampling, resample_blocks
-from slime.plots import Example
 from slime.prepare import longest_rollout, without_gap
 from slime.score import (
     Sums,
@@ -27,6 +27,7 @@ from slime.score import (
     skill,
     vrmse,
 )
+from slime.score_rows import COLUMNS
 from slime.split import Split
 from slime.stepper import Step, rollout
 from slime.stream import Batch, WindowStream
@@ -36,7 +37,6 @@ Forecaster = Callable[[int], Step]  # the number of a movie to the step that for
 EVALUATION_BATCH = 64
 HORIZON = 0.8  # correlation under which a forecast is lost
 RIVALS = {"skill": "persistence", "skill_ridge": "ridge"}  # scores that compare two models
-COLUMNS = ("model", "seed", "movie", "split", "channel", "lead", "score", "value", "low", "high")
 
 
 @dataclass(frozen=True)
