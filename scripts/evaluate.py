@@ -12,7 +12,7 @@ from slime.command import run_command
 from slime.fit import pick_device
 from slime.prepare import prepare
 from slime.progress import bar
-from slime.run_report import report_run
+from slime.run.report import report_run
 
 USAGE = "usage: python scripts/evaluate.py RUN [split=test|val] [key=value ...]"
 

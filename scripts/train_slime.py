@@ -21,9 +21,9 @@ from slime.files import write_json, write_text
 from slime.fit import fit, pick_device
 from slime.prepare import prepare
 from slime.progress import bar
-from slime.run_facts import describe_run
-from slime.run_folder import RunFolder, default_out, environment, write_environment
-from slime.run_report import report_run
+from slime.run.facts import describe_run
+from slime.run.folder import RunFolder, default_out, environment, write_environment
+from slime.run.report import report_run
 from slime.scale import Standardizer
 from slime.stream import WindowStream
 from slime.tracking import Tracker, cut_metrics

@@ -1,4 +1,4 @@
-"""What is promised about the set-up: one set of lower bounds, a lock that forces no build of torch."""
+"""What is promised of the set-up: equal lower bounds, a lock that forces no build of torch."""
 
 import re
 import tomllib

@@ -9,8 +9,8 @@ SIZE = (4, 5)
 
 def built(kind, **changes):
     torch.manual_seed(0)
-    settings = {"n_in": 2, "channels": 3, "size": SIZE, "width": 6, "depth": 3, "kernel": 3} | changes
-    return build_net(kind, **settings)
+    settings = {"n_in": 2, "channels": 3, "size": SIZE, "width": 6, "depth": 3, "kernel": 3}
+    return build_net(kind, **settings | changes)
 
 
 @pytest.mark.parametrize("kind", ["frame_mlp", "patch_mlp", "cnn"])
@@ -74,7 +74,7 @@ def test_dropout_acts_in_training_alone(kind):
 
 def test_frame_mlp_refuses_a_hundred_million_weights_and_names_what_would_do():
     # a million pixels to 60 features and back: 2 * 60 million
-    with pytest.raises(SlimeError, match="120 million weights.*patch_mlp or cnn"):
+    with pytest.raises(SlimeError, match=r"120 million weights.*patch_mlp or cnn"):
         built("frame_mlp", size=(1000, 1000), width=60, n_in=1, channels=1, depth=2)
 
 

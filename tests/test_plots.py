@@ -6,7 +6,6 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from slime.errors import SlimeError
-from slime.gif import rollout_gif
 from slime.plots import (
     Example,
     duration_text,
@@ -20,6 +19,7 @@ from slime.plots import (
     skill_by_lead,
     split_bars,
 )
+from slime.plots.gif import rollout_gif
 
 
 def axes_of():

@@ -8,7 +8,7 @@ import pytest
 from slime.command import run_command
 from slime.errors import SlimeError
 from slime.files import append_line, read_lines, write_text
-from slime.run_folder import (
+from slime.run.folder import (
     RunFolder,
     default_out,
     environment,
@@ -41,7 +41,7 @@ def test_two_processes_do_not_write_one_run(tmp_path):
 def test_the_lock_of_a_killed_process_does_not_hold(tmp_path):
     run = tmp_path / "run"
     script = (
-        "import os, signal; from pathlib import Path; from slime.run_folder import RunFolder\n"
+        "import os, signal; from pathlib import Path; from slime.run.folder import RunFolder\n"
         f"with RunFolder(Path({str(run)!r}), resume=False):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )

@@ -1,4 +1,4 @@
-"""The main job from its command line: stores in, a scored and reported run out, one line a mistake."""
+"""The main job from its command line: stores in, a scored run out, one line a mistake."""
 
 import importlib.util
 import json

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from slime.errors import SlimeError
-from slime.figure_style import BLUE, GREY, ORANGE, VERMILION, tidy
+from slime.plots.style import BLUE, GREY, ORANGE, VERMILION, tidy
 from slime.texts import number_text, skill_text
 
 

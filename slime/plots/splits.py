@@ -6,7 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from slime.figure_style import BLUE, GREEN, ORANGE, PURPLE, short_name
+from slime.plots.style import BLUE, GREEN, ORANGE, PURPLE, short_name
 from slime.texts import time_unit
 
 SPLIT_COLOURS = {"train": BLUE, "val": ORANGE, "test": GREEN}

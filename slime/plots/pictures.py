@@ -14,7 +14,7 @@ from matplotlib.patheffects import withStroke
 
 from slime.errors import SlimeError
 from slime.example import Example
-from slime.figure_style import GREY, short_name
+from slime.plots.style import GREY, short_name
 from slime.texts import duration_text, lead_text
 
 PERCENTILES = (0.5, 99.8)

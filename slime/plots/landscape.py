@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from slime.errors import SlimeError
-from slime.figure_style import ORANGE
+from slime.plots.style import ORANGE
 from slime.texts import number_text
 
 

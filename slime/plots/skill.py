@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from slime.errors import SlimeError
-from slime.figure_style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, tidy
+from slime.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, tidy
 from slime.score_rows import numbers_of, rows_where
 from slime.texts import time_unit
 

@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from slime.errors import SlimeError
 from slime.example import Example
 from slime.files import write_aside
-from slime.pictures import error_norm, gray_limits
+from slime.plots.pictures import error_norm, gray_limits
 from slime.texts import duration_text, number_text
 
 PANELS = ("truth", "forecast", "error")

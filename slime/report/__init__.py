@@ -8,12 +8,12 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from slime.compare import compare
 from slime.files import write_text
-from slime.report_facts import git_text, movie_facts, phases_text
-from slime.report_scores import other_scores, part_rows, score_table, table_leads
-from slime.report_words import best_epoch, headline, notes, openings, sentences
-from slime.run_files import RunFiles, read_run
+from slime.report.compare import compare
+from slime.report.facts import git_text, movie_facts, phases_text
+from slime.report.run_files import RunFiles, read_run
+from slime.report.scores import other_scores, part_rows, score_table, table_leads
+from slime.report.words import best_epoch, headline, notes, openings, sentences
 from slime.texts import lead_text
 
 __all__ = ["compare", "write_page"]
@@ -40,7 +40,7 @@ def write_page(run: Path) -> Path:
     """
     folder = read_run(run)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    template = files("slime").joinpath("report.html.j2").read_text(encoding="utf-8")
+    template = files("slime.report").joinpath("page.html.j2").read_text(encoding="utf-8")
     text = environment.from_string(template).render(_page(folder))
     page = folder.path / "report.html"
     write_text(page, text)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from slime.run_files import RunFiles
+from slime.report.run_files import RunFiles
 from slime.score_rows import COLUMNS, numbers_of, rows_where
 from slime.texts import duration_text, number_text, skill_text
 

@@ -14,7 +14,6 @@ from slime.config import RunConfig
 from slime.example import Example
 from slime.files import read_lines
 from slime.fit import Progress
-from slime.gif import rollout_gif
 from slime.landscape import loss_plane
 from slime.plots import (
     forecast_strip,
@@ -25,9 +24,10 @@ from slime.plots import (
     skill_by_lead,
     split_bars,
 )
+from slime.plots.gif import rollout_gif
 from slime.prepare import Prepared
 from slime.results import Arena, Forecaster, example_forecast
-from slime.run_facts import describe_run
+from slime.run.facts import describe_run
 from slime.stream import WindowStream
 
 STRIP_LEADS = (1, 2, 4, 8, 16, 32)

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from slime.report_scores import (
+from slime.report.run_files import RunFiles
+from slime.report.scores import (
     interval_text,
     mean_score,
     mean_value,
@@ -14,7 +15,6 @@ from slime.report_scores import (
     seeds_text,
     table_leads,
 )
-from slime.run_files import RunFiles
 from slime.score_rows import numbers_of
 from slime.texts import lead_text, number_text, skill_text
 

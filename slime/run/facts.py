@@ -7,7 +7,7 @@ from slime.audit import AuditReport
 from slime.config import RunConfig
 from slime.files import read_lines
 from slime.prepare import Prepared, describe_splits
-from slime.run_folder import command_line
+from slime.run.folder import command_line
 from slime.stepper import Stepper
 
 

@@ -6,7 +6,7 @@ from typing import cast
 
 import pandas as pd
 
-from slime.run_files import read_run
+from slime.report.run_files import read_run
 from slime.score_rows import COLUMNS
 
 

@@ -15,9 +15,9 @@ from slime.fit import Progress
 from slime.prepare import Prepared
 from slime.report import write_page
 from slime.results import Arena, Forecaster, open_arena, scores_table, tally_models
-from slime.run_facts import describe_run
-from slime.run_figures import draw_figures
-from slime.run_folder import hash_of, open_test
+from slime.run.facts import describe_run
+from slime.run.figures import draw_figures
+from slime.run.folder import hash_of, open_test
 from slime.score_rows import rows_where
 from slime.stepper import Step
 from slime.texts import duration_text
