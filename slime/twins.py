@@ -74,7 +74,7 @@ def _alignment(one: FrameTable, other: FrameTable) -> Timeline | None:
 def _agrees(line: Timeline, one: FrameTable, other: FrameTable, frame: int) -> bool:
     at = line.offset + line.every * frame
     inside = at.denominator == 1 and 0 <= at < len(one.digest)
-    return inside and one.digest[int(at)] == other.digest[frame]
+    return inside and bool(one.digest[int(at)] == other.digest[frame])
 
 
 def _is_single(digest: np.ndarray) -> np.ndarray:
