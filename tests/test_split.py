@@ -65,7 +65,7 @@ def test_the_splits_of_a_hundred_frames():
     [
         (100, SHARES, -1, r"data\.gap=-1 must be 0 or more"),
         (100, SHARES, 60, r"2 gaps of 60 leave 0 for 3 splits; a smaller data\.gap"),
-        (5, SHARES, 0, r"data\.shares\.val=0\.15 of 5 frames .* less than one frame"),
+        (5, SHARES, 0, r"5 frames: data\.shares\.val=0\.15 of the 5 .* less than one frame"),
         (100, {}, 0, r"data\.shares is empty"),
         (100, {"train": 1.5, "val": -0.5}, 0, r"data\.shares\.val=-0\.5 must be above 0"),
         (100, {"train": 0.7, "val": 0.2}, 0, r"sum to 0\.9, but must sum to 1"),
