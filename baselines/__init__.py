@@ -1,6 +1,7 @@
 """Steppers to beat, none trained by slime.fit: a forecast is worth what it adds to them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -10,6 +11,7 @@ from baselines.climatology import Climatology
 from baselines.drift import Drift
 from baselines.persistence import Persistence
 from baselines.ridge import Ridge
+from slime.progress import Progress
 from slime.scale import Standardizer
 from slime.split import Split
 from slime.stepper import Step
@@ -43,6 +45,7 @@ def fit_baselines(
     memory_budget: int = 2 * GIB,
     device: str | torch.device = "cpu",
     seed: int = 0,
+    progress: Progress | None = None,
 ) -> dict[str, Baseline]:
     """Every baseline by its name, persistence first, fitted on the train splits alone.
 
@@ -56,25 +59,28 @@ def fit_baselines(
         SlimeError: no train frames, or frames that a baseline cannot be fitted on.
     """
     train, train_frames = _present(movies, train_splits)
-    climatology = Climatology.fit(movies, train_splits)
-    if scale is None:
-        scale = Standardizer.fit(train, train_frames, step=spec.step)
     val = _present(movies, val_splits or [None] * len(movies))
-    ridge = Ridge.fit(
-        train,
-        train_frames,
-        spec,
-        scale,
-        val=val if val[0] else None,
-        memory_budget=memory_budget,
-        seed=seed,
-    )
-    return {
-        "persistence": Persistence(),
-        "drift": Drift(),
-        "climatology": climatology,
-        "ridge": ridge.to(device),
+
+    def ridge() -> Baseline:
+        own = scale or Standardizer.fit(train, train_frames, step=spec.step)
+        return Ridge.fit(
+            train,
+            train_frames,
+            spec,
+            own,
+            val=val if val[0] else None,
+            memory_budget=memory_budget,
+            seed=seed,
+        ).to(device)
+
+    fits: dict[str, Callable[[], Baseline]] = {
+        "persistence": Persistence,
+        "drift": Drift,
+        "climatology": partial(Climatology.fit, movies, train_splits),
+        "ridge": ridge,
     }
+    names = progress(fits, len(fits), "fitting baselines") if progress else fits
+    return {name: fits[name]() for name in names}
 
 
 def _present(

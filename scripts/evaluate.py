@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> None:
         memory_budget=config.data.memory_budget,
         device=pick_device(config.device),
         seed=config.seed,
+        progress=bar,
     )
     done = report_run(
         run, config, prepared, saved, rivals, open_test_split=split == "test", progress=bar

@@ -69,7 +69,9 @@ def main(arguments: Sequence[str]) -> None:
         crop=config.data.window_size,
         device=device,
     )
-    scale = Standardizer.fit(movies, splits, step=config.window.step)
+    scale = Standardizer.fit(
+        movies, splits, step=config.window.step, memory_budget=budget, progress=bar
+    )
     shape = shape_of(config.window, train)
     torch.manual_seed(config.seed)
     stepper = build_stepper(config.net, shape, scale).to(device)
@@ -125,6 +127,7 @@ def main(arguments: Sequence[str]) -> None:
                 memory_budget=budget,
                 device=device,
                 seed=config.seed,
+                progress=bar,
             )
             best = load_run(run, device=device)
             done = report_run(

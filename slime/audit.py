@@ -9,9 +9,10 @@ import zarr
 from jaxtyping import Bool
 
 from slime.errors import SlimeError, StoreError, span_text
-from slime.frame_table import FrameTable, Progress, frame_table
+from slime.frame_table import FrameTable, frame_table
 from slime.frames import GIB
 from slime.movie import stored_frames
+from slime.progress import Progress
 
 Severity = Literal["error", "warning", "note"]
 

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
 import xarray as xr
+from jaxtyping import Bool
 
 from slime.audit import AuditReport
 from slime.errors import SlimeError
@@ -13,7 +15,7 @@ from slime.frame_table import FrameTable
 from slime.labels import experiment_of
 from slime.split import Split, Timeline, decorrelation_frames, temporal_splits, twin_splits
 from slime.twins import Link, find_links
-from slime.windows import WindowSpec
+from slime.windows import WindowSpec, starts_clear_of, window_starts
 
 MAX_EMBARGO = 10  # frames; decorrelation takes 1 to 10 frames on the movies it was tried on
 
@@ -205,25 +207,34 @@ def time_cuts(
         for i, line, n in zip(experiment.members, lines, lengths, strict=True):
             shifted = Timeline(line.every, line.offset - begin)
             cuts[i] = twin_splits(whole, shifted, n, str(movies[i].name))
-        notes += _drop_short(cuts, experiment.members, spec)
+        blank = {i: reports[i].blank for i in experiment.members}
+        notes += _drop_empty(cuts, blank, spec)
     return cuts, notes
 
 
-def _drop_short(
-    cuts: Sequence[dict[str, Split]], members: Sequence[int], spec: WindowSpec
+def _drop_empty(
+    cuts: Sequence[dict[str, Split]], blank: Mapping[int, Bool[np.ndarray, " _"]], spec: WindowSpec
 ) -> list[str]:
-    """Take splits too short for one window out of `cuts`, where another member has a longer one."""
+    """Take splits without a clear window out of `cuts`, where another member's has one.
+
+    `blank` holds the blank frames of each member.
+    """
     notes = []
-    names = dict.fromkeys(name for i in members for name in cuts[i])
-    for name in names:
-        held = [i for i in members if name in cuts[i]]
-        short = [i for i in held if len(cuts[i][name]) < spec.span]
-        if len(short) == len(held):
+    for name in dict.fromkeys(name for i in blank for name in cuts[i]):
+        held = [i for i in blank if name in cuts[i]]
+        empty = [i for i in held if not _n_windows(cuts[i][name], blank[i], spec)]
+        if len(empty) == len(held):
             continue  # said by whoever asks for windows
-        for i in short:
+        for i in empty:
             split = cuts[i].pop(name)
             notes.append(
-                f"{split.movie} has no {name} frames that count: {len(split)} are fewer than a "
-                f"window's {spec.span}"
+                f"{split.movie} takes no part in {name}: none of its {len(split)} frames there "
+                f"begins a window of {spec.span} without a blank one"
             )
     return notes
+
+
+def _n_windows(split: Split, blank: Bool[np.ndarray, " t"], spec: WindowSpec) -> int:
+    if len(split) < spec.span:
+        return 0
+    return len(starts_clear_of(window_starts(split, spec), spec, blank))

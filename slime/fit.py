@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,14 +13,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from slime.errors import SlimeError
+from slime.progress import Progress
 from slime.score import Tally, mse, skill, tally_windows
 from slime.settings import setting
 from slime.stepper import Step, Stepper, rollout
 from slime.stream import Batch, WindowStream
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
-
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """One pass over a movie: what each of its frames tells without being kept."""
 
 import hashlib
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,8 +13,7 @@ from jaxtyping import Bool, Float, Int, Shaped, UInt64
 
 from slime.frames import GIB, not_finite, pass_blocks, read_mask
 from slime.movie import stored_frames
-
-Progress = Callable[[Iterable[Any], int, str], Iterable[Any]]
+from slime.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -119,18 +119,21 @@ def pass_blocks(
         SlimeError: not even one chunk fits.
     """
     chunk = chunk_frames(movie)
-    largest = min(chunk, stop - start)
-    one = frame_nbytes(movie) + math.prod(movie.shape[1:]) * 40  # and a frame in float64, 5 times
-    raw = max(reading_nbytes(movie, chunk), chunk * frame_nbytes(movie))
-    length = chunk * max(PASS_BYTES // max(raw, 1), 1)
-    cost = max(
-        2 * min(length, stop - start) * frame_nbytes(movie) + reading_nbytes(movie, length) + one, 1
-    )
-    n_at_once = min(MOST_AT_ONCE, memory_budget // cost)
+    frame, pixels = frame_nbytes(movie), math.prod(movie.shape[1:])
+
+    def cost(n: int) -> int:
+        # what is read, a copy of it, and a frame in float64, five times
+        return 2 * min(n, stop - start) * frame + reading_nbytes(movie, n) + 40 * pixels
+
+    n_chunks = PASS_BYTES // max(reading_nbytes(movie, chunk), chunk * frame, 1)
+    length = chunk * max(min(n_chunks, -(-(stop - start) // chunk)), 1)
+    length = length if cost(length) <= memory_budget else chunk
+    n_at_once = min(MOST_AT_ONCE, memory_budget // max(cost(length), 1))
     if n_at_once < 1:
         raise SlimeError(
-            f"{movie.name}: reading {largest} frames, a chunk's, takes {cost / GIB:.2g} GiB, but "
-            f"data.memory_gib is {memory_budget / GIB:.2g}: raise it, or write shorter chunks"
+            f"{movie.name}: reading {min(chunk, stop - start)} frames, a chunk's, takes "
+            f"{cost(length) / GIB:.2g} GiB, but data.memory_gib is {memory_budget / GIB:.2g}: "
+            "raise it, or write shorter chunks"
         )
     edges = [start, *range((start // length + 1) * length, stop, length), stop]
     return list(pairwise(edges)), n_at_once

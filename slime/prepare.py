@@ -9,8 +9,8 @@ import xarray as xr
 from slime.audit import AuditReport, audit, check_audit
 from slime.errors import SlimeError
 from slime.experiments import describe_experiments, group_movies, regrouped, time_cuts
-from slime.frame_table import Progress
 from slime.movie import open_movies
+from slime.progress import Progress
 from slime.settings import setting
 from slime.split import Split, check_shares, movie_splits
 from slime.windows import WindowSpec
@@ -174,7 +174,8 @@ def shares_of(shares: Any) -> dict[str, float]:
     if shares is None:
         return dict(SHARES)
     if not isinstance(shares, Mapping):
-        shares = dict(zip(SHARES, shares, strict=False)) if isinstance(shares, Sequence) else {}
+        listed = isinstance(shares, Sequence) and not isinstance(shares, str)
+        shares = dict(zip(SHARES, shares, strict=len(shares) > len(SHARES))) if listed else {}
     unknown = [name for name in shares if name not in SHARES]
     if unknown or "train" not in shares or "val" not in shares:
         raise SlimeError(

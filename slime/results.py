@@ -12,9 +12,10 @@ from jaxtyping import Float
 
 from slime.errors import SlimeError
 from slime.example import Example
-from slime.fit import Progress, evaluate
+from slime.fit import evaluate
 from slime.inference import Interval, Resampling, resample_blocks
 from slime.prepare import longest_rollout, without_gap
+from slime.progress import Progress
 from slime.score import (
     Sums,
     Tally,

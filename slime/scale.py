@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from slime.errors import SlimeError
 from slime.frames import GIB, blank_frames, pass_blocks, read_frames
+from slime.progress import Progress
 from slime.split import Split
 
 SUB_PIXELS = 1 << 18  # pixels taken to float64 at once
@@ -70,6 +71,7 @@ class Standardizer(nn.Module):
         *,
         step: int = 1,
         memory_budget: int = 2 * GIB,
+        progress: Progress | None = None,
     ) -> "Standardizer":
         """Fit on the given splits (train) in one pass by dask, in blocks of whole chunks.
 
@@ -80,11 +82,13 @@ class Standardizer(nn.Module):
             SlimeError: a channel never varies or never changes, pixels are not finite, or a chunk
                 does not fit the budget.
         """
-        parts = [
+        parts = (
             part
             for movie, split in zip(movies, splits, strict=True)
             for part in _split_moments(movie, split, step, memory_budget)
-        ]
+        )
+        if progress is not None:
+            parts = progress(parts, None, "fitting the scale")
         return cls._of(reduce(_Moments.joined, parts), movies)
 
     @classmethod

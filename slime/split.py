@@ -87,8 +87,8 @@ def temporal_splits(
     for name, (first, last) in zip(shares, pairwise(borders), strict=True):
         if first == last:
             raise SlimeError(
-                f"{movie or 'the movie'} has {n_frames} frames: data.shares.{name}={shares[name]:g} "
-                f"of the {n_kept} that the gaps of {gap} leave is less than one frame"
+                f"{movie or 'the movie'} has {n_frames} frames: "
+                f"data.shares.{name}={shares[name]:g} of the {n_kept} that the gaps of {gap} leave is less than one frame"
             )
     border_gap = gap if len(shares) > 1 else None
     return {

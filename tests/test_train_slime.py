@@ -189,7 +189,7 @@ def damaged(tmp_path, kind):
         with_nan[7, 2, 3] = np.nan
         zarr.create_array(str(path), data=with_nan)
     elif kind == "text":
-        zarr.create_array(str(path), data=np.full((9, 4, 5), "a"))
+        zarr.create_array(str(path), data=np.full((9, 4, 5), "a"), zarr_format=2)
     elif kind == "chunk":
         zarr.create_array(str(path), data=frames, chunks=(10, 12, 14))
         (path / "c" / "1" / "0" / "0").write_bytes(b"no zstd frame")

@@ -13,7 +13,6 @@ from slime.checkpoint import SavedRun
 from slime.config import RunConfig
 from slime.example import Example
 from slime.files import read_lines
-from slime.fit import Progress
 from slime.landscape import loss_plane
 from slime.plots import (
     forecast_strip,
@@ -26,6 +25,7 @@ from slime.plots import (
 )
 from slime.plots.gif import rollout_gif
 from slime.prepare import Prepared
+from slime.progress import Progress
 from slime.results import Arena, Forecaster, example_forecast
 from slime.run.facts import describe_run
 from slime.stream import WindowStream

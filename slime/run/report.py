@@ -11,8 +11,8 @@ import pandas as pd
 from slime.checkpoint import SavedRun
 from slime.config import RunConfig
 from slime.files import write_json, write_text
-from slime.fit import Progress
 from slime.prepare import Prepared
+from slime.progress import Progress
 from slime.report import write_page
 from slime.results import Arena, Forecaster, open_arena, scores_table, tally_models
 from slime.run.facts import describe_run
