@@ -1,5 +1,6 @@
 """RunConfig: everything that a run was told, composed of the specs that each noun owns."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -39,6 +40,8 @@ class ScoreSpec:
     def __post_init__(self) -> None:
         if self.leads < 1:
             raise SlimeError(f"score.leads={self.leads} must be at least 1")
+        if self.draws < 1:
+            raise SlimeError(f"score.draws={self.draws} must be at least 1")
         if not 0 < self.level < 1:
             raise SlimeError(f"score.level={self.level} must be between 0 and 1")
 
@@ -50,6 +53,17 @@ class LandscapeSpec:
     points: int = setting(11, "points a side, odd; 0 draws none")
     windows: int = setting(16, "validation windows that the loss is taken over")
     radius: float = setting(1.0, "how far to go along each filter-normalised direction")
+
+    def __post_init__(self) -> None:
+        if self.points != 0 and (self.points < 3 or self.points % 2 == 0):
+            raise SlimeError(
+                f"landscape.points={self.points} must be odd and at least 3, so that the trained "
+                "net is a point, or 0 for none"
+            )
+        if self.windows < 1:
+            raise SlimeError(f"landscape.windows={self.windows} must be at least 1")
+        if not 0 < self.radius < math.inf:
+            raise SlimeError(f"landscape.radius={self.radius} must be above 0")
 
 
 @dataclass(frozen=True)
@@ -69,6 +83,10 @@ class RunConfig:
     out: str | None = setting(None, "the run's folder; runs/<config>-<time> by default")
     resume: bool = setting(False, "go on with the run in `out`")
     test: bool = setting(False, "open the test split at the end of training (once, see ledger)")
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise SlimeError(f"seed={self.seed} must be 0 or more")
 
 
 def default_tree() -> Any:

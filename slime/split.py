@@ -88,7 +88,8 @@ def temporal_splits(
         if first == last:
             raise SlimeError(
                 f"{movie or 'the movie'} has {n_frames} frames: "
-                f"data.shares.{name}={shares[name]:g} of the {n_kept} that the gaps of {gap} leave is less than one frame"
+                f"data.shares.{name}={shares[name]:g} of the {n_kept} "
+                f"that the gaps of {gap} leave is less than one frame"
             )
     border_gap = gap if len(shares) > 1 else None
     return {
