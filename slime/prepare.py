@@ -173,19 +173,25 @@ def shares_of(shares: Any) -> dict[str, float]:
     """
     if shares is None:
         return dict(SHARES)
-    if not isinstance(shares, Mapping):
-        listed = isinstance(shares, Sequence) and not isinstance(shares, str)
-        shares = dict(zip(SHARES, shares, strict=len(shares) > len(SHARES))) if listed else {}
-    unknown = [name for name in shares if name not in SHARES]
-    if unknown or "train" not in shares or "val" not in shares:
+    if isinstance(shares, Mapping):
+        named = dict(shares)
+    elif isinstance(shares, Sequence) and not isinstance(shares, str) and len(shares) <= 3:
+        named = dict(zip(SHARES, shares, strict=False))
+    else:
+        named = {}
+    if not {"train", "val"} <= set(named) <= set(SHARES):
         raise SlimeError(
-            f"data.shares={dict(shares)} must give train and val, and test if there is one, for "
-            "instance {train: 0.7, val: 0.15, test: 0.15}"
+            f"data.shares={shares} must give train and val, and test if there is one, for instance "
+            "{train: 0.7, val: 0.15, test: 0.15}"
         )
+    return check_shares({name: _number(named[name], name) for name in SHARES if name in named})
+
+
+def _number(share: Any, name: str) -> float:
     try:
-        return check_shares({name: float(shares[name]) for name in SHARES if name in shares})
+        return float(share)
     except (TypeError, ValueError) as error:
-        raise SlimeError(str(error)) from error
+        raise SlimeError(f"data.shares.{name}={share!r} must be a number") from error
 
 
 def _check_alike(movies: Sequence[xr.DataArray], *, mix: bool) -> list[str]:
