@@ -23,7 +23,7 @@ from slime.prepare import prepare
 from slime.progress import bar
 from slime.run.facts import describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
-from slime.run.report import report_run
+from slime.run.report import meeting, report_run
 from slime.scale import Standardizer
 from slime.stream import WindowStream
 from slime.tracking import Tracker, cut_metrics
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str]) -> None:
     prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
     for note in prepared.notes:
         print(f"note: {note}")
+    for split in ("val", "test") if config.test else ("val",):
+        # what cannot be scored in the end is told before it is trained; drift reads two frames
+        meeting(split, config, prepared, n_in=max(config.window.n_in, 2), device=device)
     movies, splits = prepared.of("train")
     budget = config.data.memory_budget
     size = config.optim.batch_size

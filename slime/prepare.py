@@ -220,11 +220,6 @@ def without_gap(split: Split) -> Split:
     return replace(split, gap=None)
 
 
-def longest_rollout(splits: Sequence[Split], n_in: int, step: int) -> int:
-    """Leads that fit the shortest of the splits after `n_in` frames; 0 where none does."""
-    return min((len(s) - 1) // step + 1 - n_in for s in splits) if splits else 0
-
-
 def describe_splits(splits: Sequence[Mapping[str, Split]]) -> list[dict[str, Any]]:
     """The splits as plain rows: movie, name, start, stop."""
     return [

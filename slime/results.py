@@ -1,21 +1,17 @@
 """All models on the same windows of a split: tallies, a tidy table of scores, example forecasts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-import xarray as xr
 from jaxtyping import Float
 
+from slime.arena import Arena, Forecaster
 from slime.errors import SlimeError
 from slime.example import Example
-from slime.fit import evaluate
 from slime.inference import Interval, Resampling, resample_blocks
-from slime.prepare import longest_rollout, without_gap
-from slime.progress import Progress
 from slime.score import (
     Sums,
     Tally,
@@ -29,98 +25,11 @@ from slime.score import (
     vrmse,
 )
 from slime.score_rows import COLUMNS
-from slime.split import Split
-from slime.stepper import Step, rollout
+from slime.stepper import rollout
 from slime.stream import Batch, WindowStream
-from slime.windows import WindowSpec
 
-Forecaster = Callable[[int], Step]  # the number of a movie to the step that forecasts it
-EVALUATION_BATCH = 64
 HORIZON = 0.8  # correlation under which a forecast is lost
 RIVALS = {"skill": "persistence", "skill_ridge": "ridge"}  # scores that compare two models
-
-
-@dataclass(frozen=True)
-class Arena:
-    """The movies, splits and windows on which models meet.
-
-    Windows give `spec.n_in` frames, as many as the greediest model reads, and ask for `spec.n_out`
-    leads; `numbers` are the movies' places in the run.
-    """
-
-    name: str
-    movies: list[xr.DataArray]
-    splits: list[Split]
-    numbers: list[int]
-    spec: WindowSpec
-    memory_budget: int
-    device: torch.device
-
-    def windows(self, i: int) -> WindowStream:
-        """All windows of the i-th movie, in time order."""
-        return WindowStream(
-            [self.movies[i]],
-            [without_gap(self.splits[i])],
-            self.spec,
-            batch_size=EVALUATION_BATCH,
-            memory_budget=self.memory_budget,
-            device=self.device,
-        )
-
-
-def open_arena(
-    movies: Sequence[xr.DataArray],
-    splits: Sequence[Mapping[str, Split]],
-    name: str,
-    *,
-    n_in: int,
-    leads: int,
-    step: int,
-    memory_budget: int,
-    device: torch.device,
-) -> tuple[Arena, list[str]]:
-    """Where models meet on the split `name`, with as many leads as fit it, and what had to be said.
-
-    Raises:
-        SlimeError: no movie has such a split, or not even one lead fits.
-    """
-    held = [(i, cut[name]) for i, cut in enumerate(splits) if name in cut]
-    if not held:
-        raise SlimeError(f"there is no split {name!r}: data.shares gives none")
-    most = longest_rollout([s for _, s in held], n_in, step)
-    if most < 1:
-        short = min((s for _, s in held), key=len)
-        raise SlimeError(
-            f"split {name!r}{short.where} has {len(short)} frames: too few for {n_in} frames given "
-            f"and one predicted, {step} frames apart; a larger share of it would do"
-        )
-    notes = [f"split {name!r} is short: {most} leads instead of {leads}"] if most < leads else []
-    return (
-        Arena(
-            name,
-            [movies[i] for i, _ in held],
-            [s for _, s in held],
-            [i for i, _ in held],
-            WindowSpec(n_in=n_in, n_out=min(leads, most), step=step),
-            memory_budget,
-            device,
-        ),
-        notes,
-    )
-
-
-def tally_models(
-    models: Mapping[str, Forecaster], where: Arena, *, progress: Progress | None = None
-) -> dict[str, Tally]:
-    """Every model's tally over the same windows of all movies, by the movies' numbers."""
-    parts: dict[str, list[Tally]] = {name: [] for name in models}
-    turns = range(len(where.movies))
-    for i in progress(turns, len(turns), f"scoring {where.name}") if progress else turns:
-        windows, number = where.windows(i), where.numbers[i]
-        for name, model in models.items():
-            tally = evaluate(model(number), windows)
-            parts[name].append(replace(tally, movie=np.full(len(tally), number)))
-    return {name: Tally.joined(tallies) for name, tallies in parts.items()}
 
 
 def scores_table(

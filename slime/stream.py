@@ -80,7 +80,8 @@ class WindowStream(IterableDataset[Batch]):
             raise SlimeError(f"optim.batch_size={batch_size} must be at least 1")
         if seed is not None and seed < 0:
             raise SlimeError(f"seed={seed} must be 0 or more")
-        self.starts = [_starts(m, s, spec) for m, s in zip(self.movies, self.splits, strict=True)]
+        pairs = zip(self.movies, self.splits, strict=True)
+        self.starts = [usable_starts(movie, split, spec) for movie, split in pairs]
         if not self.n_windows:
             raise SlimeError(
                 f"no window of {spec.span} frames is free of blank frames in split "
@@ -238,7 +239,7 @@ class WindowDataset(Dataset[tuple[Tensor, Tensor]]):
     """
 
     def __init__(self, movie: xr.DataArray, split: Split, spec: WindowSpec):
-        self.spec, self.starts = spec, _starts(check_movie(movie), split, spec)
+        self.spec, self.starts = spec, usable_starts(check_movie(movie), split, spec)
         self._frames, _ = read_frames(movie, split.start, split.stop)
         self._first = split.start
 
@@ -252,7 +253,10 @@ class WindowDataset(Dataset[tuple[Tensor, Tensor]]):
         return pixels[: self.spec.n_in], pixels[self.spec.n_in :]
 
 
-def _starts(movie: xr.DataArray, split: Split, spec: WindowSpec) -> Int[np.ndarray, " windows"]:
+def usable_starts(
+    movie: xr.DataArray, split: Split, spec: WindowSpec
+) -> Int[np.ndarray, " windows"]:
+    """First frames of the split's windows that touch no blank frame."""
     starts = window_starts(split, spec)
     if "blank" not in movie.coords:
         return starts

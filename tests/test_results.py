@@ -3,9 +3,10 @@ import pytest
 import torch
 import xarray as xr
 
+from slime.arena import open_arena, tally_models
 from slime.errors import SlimeError
 from slime.fit import persistence
-from slime.results import COLUMNS, example_forecast, open_arena, scores_table, tally_models
+from slime.results import COLUMNS, example_forecast, scores_table
 from slime.split import Split
 
 
@@ -107,12 +108,26 @@ def test_intervals_enclose_the_value_and_persistence_has_none_for_skill():
 def test_a_short_split_gives_fewer_leads_and_says_so():
     arena, said = meet(leads=8, splits=[{"test": Split("test", 0, 6)}, {}])
     assert arena.spec.n_out == 4
-    assert said == ["split 'test' is short: 4 leads instead of 8"]
+    assert said == ["split 'test' is short: 4 leads, not 8"]
+
+
+def test_a_short_movie_beside_a_long_one_is_left_out_and_costs_it_no_lead():
+    arena, said = meet(
+        leads=8, splits=[{"test": Split("test", 0, 6)}, {"test": Split("test", 0, 20)}]
+    )
+    assert (arena.numbers, arena.spec.n_out) == ([1], 8)
+    assert said == ["split 'test': too short for 8 leads and not scored: one, 6 frames"]
 
 
 def test_a_split_too_short_for_one_lead_is_refused():
-    with pytest.raises(SlimeError, match="split 'test' has 2 frames: too few for 2 frames given"):
+    with pytest.raises(SlimeError, match=r"no window of 2 frames given and one.*one, 2 frames"):
         meet(splits=[{"test": Split("test", 0, 2)}, {}])
+
+
+def test_blank_frames_shorten_the_leads_rather_than_leave_no_window():
+    movie = film("one").assign_coords(blank=("time", np.arange(40) % 5 == 4))
+    arena, _ = meet(leads=8, movies=[movie], splits=[{"test": Split("test", 0, 40)}])
+    assert arena.spec.n_out == 2  # four frames between blank ones: two given, two ahead
 
 
 def test_an_absent_split_is_refused():

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from slime.arena import Arena, Forecaster
 from slime.checkpoint import SavedRun
 from slime.config import RunConfig
 from slime.example import Example
@@ -26,7 +27,7 @@ from slime.plots import (
 from slime.plots.gif import rollout_gif
 from slime.prepare import Prepared
 from slime.progress import Progress
-from slime.results import Arena, Forecaster, example_forecast
+from slime.results import example_forecast
 from slime.run.facts import describe_run
 from slime.stream import WindowStream
 

@@ -7,14 +7,16 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
+import torch
 
+from slime.arena import Arena, Forecaster, open_arena, tally_models
 from slime.checkpoint import SavedRun
 from slime.config import RunConfig
 from slime.files import write_json, write_text
 from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.report import write_page
-from slime.results import Arena, Forecaster, open_arena, scores_table, tally_models
+from slime.results import scores_table
 from slime.run.facts import describe_run
 from slime.run.figures import draw_figures
 from slime.run.folder import hash_of, open_test
@@ -84,6 +86,26 @@ def report_run(
     return Outcome(scores, write_page(run), said, numbers)
 
 
+def meeting(
+    name: str, config: RunConfig, prepared: Prepared, *, n_in: int, device: torch.device
+) -> tuple[Arena, list[str]]:
+    """Where models that read `n_in` frames meet on a split; asked before training too.
+
+    Raises:
+        SlimeError: not one window of the split can be scored.
+    """
+    return open_arena(
+        prepared.movies,
+        prepared.splits,
+        name,
+        n_in=n_in,
+        leads=config.score.leads,
+        step=config.window.step,
+        memory_budget=config.data.memory_budget,
+        device=device,
+    )
+
+
 def _score_split(
     name: str,
     config: RunConfig,
@@ -94,16 +116,8 @@ def _score_split(
     progress: Progress | None,
 ) -> tuple[Arena, pd.DataFrame, list[str]]:
     """Where the models met, their scores, and what had to be said."""
-    where, said = open_arena(
-        prepared.movies,
-        prepared.splits,
-        name,
-        n_in=n_in,
-        leads=config.score.leads,
-        step=config.window.step,
-        memory_budget=config.data.memory_budget,
-        device=next(best.stepper.parameters()).device,
-    )
+    device = next(best.stepper.parameters()).device
+    where, said = meeting(name, config, prepared, n_in=n_in, device=device)
     table, reasons = scores_table(
         tally_models(models, where, progress=progress),
         where,
