@@ -10,7 +10,6 @@ from slime.movie import open_movie
 from slime.prepare import (
     DataSpec,
     describe_splits,
-    longest_rollout,
     open_stores,
     prepare,
     shares_of,
@@ -245,13 +244,7 @@ def test_shares_that_leave_no_train_or_val_are_refused(shares):
         shares_of(shares)
 
 
-def test_rollouts_are_as_long_as_the_shortest_split_allows():
-    splits = [Split("val", 0, 20), Split("val", 5, 17)]
-    for n_in, step in ((1, 1), (3, 2)):
-        leads = longest_rollout(splits, n_in, step)
-        assert WindowSpec(n_in=n_in, n_out=leads, step=step).span <= 12
-        assert WindowSpec(n_in=n_in, n_out=leads + 1, step=step).span > 12
-    assert longest_rollout([], 1, 1) == 0
+def test_a_split_without_its_gap_takes_windows_of_any_length():
     assert without_gap(Split("val", 0, 20, "a", 3)) == Split("val", 0, 20, "a")
 
 
