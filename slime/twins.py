@@ -47,10 +47,9 @@ def _equal_frames(
     one: FrameTable, other: FrameTable
 ) -> tuple[Int[np.ndarray, " pairs"], Int[np.ndarray, " pairs"]]:
     """For each frame of `other` that `one` has too: its first place in `one`, and in `other`."""
-    kept = np.flatnonzero(~one.uniform)
-    digests, first = np.unique(one.digest[kept], return_index=True)
+    digests, first = np.unique(one.digest, return_index=True)
     theirs = np.flatnonzero(~other.uniform & np.isin(other.digest, digests))
-    return kept[first][np.searchsorted(digests, other.digest[theirs])], theirs
+    return first[np.searchsorted(digests, other.digest[theirs])], theirs
 
 
 def _alignment(one: FrameTable, other: FrameTable) -> Timeline | None:

@@ -115,6 +115,26 @@ def test_copies_that_reach_beyond_the_longest_are_cut_with_it(in_memory):
     }
 
 
+def test_copies_that_begin_before_the_longest_are_cut_with_it(in_memory):
+    whole = film(120)
+    groups, cuts, _ = cut(in_memory, {"a": whole[40:], "b": whole[:60]}, gap=10)
+    assert groups[0].timelines == (Timeline(), Timeline(1, -40))
+    assert {k: (s.start, s.stop) for k, s in cuts[0].items()} == {
+        "train": (0, 20),
+        "val": (30, 50),
+        "test": (60, 80),
+    }
+    assert {k: (s.start, s.stop) for k, s in cuts[1].items()} == {"train": (0, 60)}
+
+
+def test_twins_that_contradict_each_other_cannot_be_cut_in_time(in_memory):
+    one, more = film(60), film(20, 9)
+    two = np.concatenate([one[:20], more])  # by `one` it shows `more` from frame 20 on
+    three = np.concatenate([more, one[20:40]])  # by `one` from frame 0 on
+    with pytest.raises(SlimeError, match="two, three shares frames with one in no regular order"):
+        cut(in_memory, {"one": one, "two": two, "three": three})
+
+
 def test_a_chain_of_overlaps_is_one_experiment(in_memory):
     whole = film(150)
     parts = {"a": whole[:70], "b": whole[100:], "c": whole[60:111:2]}  # a and b share none
