@@ -62,7 +62,9 @@ def fit_baselines(
     val = _present(movies, val_splits or [None] * len(movies))
 
     def ridge() -> Baseline:
-        own = scale or Standardizer.fit(train, train_frames, step=spec.step)
+        own = scale or Standardizer.fit(
+            train, train_frames, step=spec.step, memory_budget=memory_budget
+        )
         return Ridge.fit(
             train,
             train_frames,
@@ -76,7 +78,7 @@ def fit_baselines(
     fits: dict[str, Callable[[], Baseline]] = {
         "persistence": Persistence,
         "drift": Drift,
-        "climatology": partial(Climatology.fit, movies, train_splits),
+        "climatology": partial(Climatology.fit, movies, train_splits, memory_budget=memory_budget),
         "ridge": ridge,
     }
     names = progress(fits, len(fits), "fitting baselines") if progress else fits

@@ -1,9 +1,8 @@
 """The next frame is the mean of the train frames: what a movie looks like when nothing is known."""
 
-import math
 from collections.abc import Sequence
-from functools import reduce
-from typing import Any, NamedTuple
+from functools import partial, reduce
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,13 +13,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from slime.errors import SlimeError
-from slime.movie import stored_frames
-from slime.plan import time_blocks
+from slime.frames import GIB, blank_frames, pass_blocks, read_frames
 from slime.split import Split
 from slime.stepper import Step
-from slime.stream import read_frames
-
-BLOCK_BYTES = 64 << 20  # decoded by one dask task, where a chunk is not longer
 
 
 class _Sum(NamedTuple):
@@ -50,15 +45,22 @@ class Climatology:
         self.means = list(means)
 
     @classmethod
-    def fit(cls, movies: Sequence[xr.DataArray], splits: Sequence[Split | None]) -> "Climatology":
+    def fit(
+        cls,
+        movies: Sequence[xr.DataArray],
+        splits: Sequence[Split | None],
+        *,
+        memory_budget: int = 2 * GIB,
+    ) -> "Climatology":
         """Fit in one pass by dask, in blocks of whole chunks.
 
         Raises:
             SlimeError: no movie has train frames, or a channel has no pixel that counts.
         """
-        sums: Sequence[_Sum | None] = compute(
-            [_movie_sum(m, s) for m, s in zip(movies, splits, strict=True)], scheduler="threads"
-        )[0]
+        sums = [
+            _movie_sum(movie, split, memory_budget)
+            for movie, split in zip(movies, splits, strict=True)
+        ]
         known = [s.by_channel() for s in sums if s is not None]
         if not known:
             raise SlimeError("climatology is a mean of train frames, but no movie has any")
@@ -87,27 +89,27 @@ def _mean(own: _Sum | None, every: _Sum) -> Float[np.ndarray, "c _ _"]:
     return np.where(own.n > 0, own.total / np.maximum(own.n, 1), fallback)
 
 
-def _movie_sum(movie: xr.DataArray, split: Split | None) -> Any:
-    """A dask task for the sum over a split; blocks are added one after the other, to hold few."""
+def _movie_sum(movie: xr.DataArray, split: Split | None, memory_budget: int) -> _Sum | None:
+    """The sum over a split, as many blocks at once as the budget holds."""
     if split is None:
         return None
-    frames = stored_frames(movie)
-    chunk = frames.chunk_frames if frames else 1
-    chunk_nbytes = chunk * math.prod(movie.shape[1:]) * movie.dtype.itemsize
-    length = chunk * max(BLOCK_BYTES // chunk_nbytes, 1)
-    parts = [
-        delayed(_block_sum, pure=False)(movie, a, b)
-        for a, b in time_blocks(split.start, split.stop, length, span=1)
-    ]
-    return reduce(delayed(_Sum.joined, pure=False), parts)
+    blocks, n_at_once = pass_blocks(movie, split.start, split.stop, memory_budget=memory_budget)
+    total: _Sum | None = None
+    for i in range(0, len(blocks), n_at_once):
+        # a partial hides the movie: dask would compute a chunked one whole
+        tasks = [
+            delayed(partial(_block_sum, movie, a, b), pure=False)()
+            for a, b in blocks[i : i + n_at_once]
+        ]
+        for part in compute(*tasks, scheduler="threads"):
+            total = part if total is None else total.joined(part)
+    return total
 
 
 def _block_sum(movie: xr.DataArray, start: int, stop: int) -> _Sum:
     pixels, mask = read_frames(movie, start, stop)
     counts = np.ones(pixels.shape, bool) if mask is None else mask
-    if "blank" in movie.coords:
-        blank = np.asarray(movie["blank"].values[start:stop], bool)
-        counts = counts & ~blank[:, None, None, None]
+    counts = counts & ~blank_frames(movie, start, stop)[:, None, None, None]
     return _Sum(
         pixels.sum(axis=0, where=counts, dtype=np.float64), counts.sum(axis=0, dtype=np.float64)
     )

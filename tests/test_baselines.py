@@ -114,7 +114,7 @@ def test_climatology_is_the_mean_of_each_movies_train_frames_alone():
 
 def test_climatology_in_many_blocks_is_the_same(monkeypatch):
     movie = as_movie((noise(50) * 1000).astype(np.uint16))
-    monkeypatch.setattr("baselines.climatology.BLOCK_BYTES", 1)
+    monkeypatch.setattr("slime.frames.PASS_BYTES", 1)  # a block a chunk
     fitted = Climatology.fit([movie], [Split("train", 5, 49)])
     np.testing.assert_allclose(fitted.means[0], movie.values[5:49].mean(axis=0), rtol=1e-6)
 
