@@ -38,6 +38,8 @@ def main(arguments: Sequence[str]) -> None:
     done = report_run(
         run, config, prepared, saved, rivals, open_test_split=split == "test", progress=bar
     )
+    for note in done.notes:
+        print(f"note: {note}")
     print(done.page)
     print(done.headline)
 

@@ -75,6 +75,17 @@ def main(arguments: Sequence[str]) -> None:
     scale = Standardizer.fit(
         movies, splits, step=config.window.step, memory_budget=budget, progress=bar
     )
+    rivals = fit_baselines(
+        prepared.movies,
+        [s.get("train") for s in prepared.splits],
+        config.window,
+        val_splits=[s.get("val") for s in prepared.splits],
+        scale=scale,
+        memory_budget=budget,
+        device=device,
+        seed=config.seed,
+        progress=bar,
+    )
     shape = shape_of(config.window, train)
     torch.manual_seed(config.seed)
     stepper = build_stepper(config.net, shape, scale).to(device)
@@ -121,17 +132,6 @@ def main(arguments: Sequence[str]) -> None:
                 )
                 if record.epochs_since_best >= config.optim.patience:
                     break
-            rivals = fit_baselines(
-                prepared.movies,
-                [s.get("train") for s in prepared.splits],
-                config.window,
-                val_splits=[s.get("val") for s in prepared.splits],
-                scale=scale,
-                memory_budget=budget,
-                device=device,
-                seed=config.seed,
-                progress=bar,
-            )
             best = load_run(run, device=device)
             done = report_run(
                 run, config, prepared, best, rivals, open_test_split=config.test, progress=bar
@@ -141,6 +141,8 @@ def main(arguments: Sequence[str]) -> None:
             if tracker.sync_command:
                 print(f"to upload the run: {tracker.sync_command}")
     print(f"{time.perf_counter() - began:.0f} s in all")
+    for note in done.notes:
+        print(f"note: {note}")
     print(done.page)
     print(done.headline)
 

@@ -1,5 +1,6 @@
 """Where models meet: the same windows of a split for all, and every model's tally over them."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -18,7 +19,8 @@ from slime.stream import WindowStream, usable_starts
 from slime.windows import WindowSpec
 
 Forecaster = Callable[[int], Step]  # the number of a movie to the step that forecasts it
-EVALUATION_BATCH = 64
+MOST_WINDOWS = 64  # in a batch
+BATCH_BYTES = 64 << 20  # of frames given, true and forecast, in float32
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,19 @@ class Arena:
     memory_budget: int
     device: torch.device
 
+    def batch_size(self, i: int) -> int:
+        """Windows of the i-th movie that are forecast at once."""
+        frames = self.spec.n_in + 2 * self.spec.n_out
+        window = 4 * frames * math.prod(self.movies[i].shape[1:])
+        return max(1, min(MOST_WINDOWS, BATCH_BYTES // window))
+
     def windows(self, i: int) -> WindowStream:
         """All windows of the i-th movie, in time order."""
         return WindowStream(
             [self.movies[i]],
             [self.splits[i]],
             self.spec,
-            batch_size=EVALUATION_BATCH,
+            batch_size=self.batch_size(i),
             memory_budget=self.memory_budget,
             device=self.device,
         )
@@ -62,8 +70,10 @@ def open_arena(
 ) -> tuple[Arena, list[str]]:
     """Where models meet on the split `name`, and what had to be said; no pixel is read.
 
-    Movies whose split holds no window of that many leads free of blank frames are left out. Where
-    that would leave none, the leads are as many as fit the movie that holds most.
+    Twins are left out where the movie that they copy takes part: their frames would count twice,
+    and their leads be other times. So are movies whose split holds no window of that many leads
+    free of blank frames. Where that would leave none, the leads are as many as fit the movie that
+    holds most.
 
     Raises:
         SlimeError: no movie has such a split, or not even one lead fits any.
@@ -71,6 +81,7 @@ def open_arena(
     held = [(i, movies[i], without_gap(cut[name])) for i, cut in enumerate(splits) if name in cut]
     if not held:
         raise SlimeError(f"there is no split {name!r}: data.shares gives none")
+    held, notes = _without_twins(held, name)
     fits = [_most_leads(movie, split, n_in, leads, step) for _, movie, split in held]
     if not max(fits):
         raise SlimeError(
@@ -78,7 +89,8 @@ def open_arena(
             f"frames apart, free of blank frames ({_lengths(held)}): a larger share of it would do"
         )
     n_out = max(fits)
-    notes = [] if n_out == leads else [f"split {name!r} is short: {n_out} leads, not {leads}"]
+    if n_out < leads:
+        notes.append(f"split {name!r} is short: {n_out} leads, not {leads}")
     kept = [one for one, most in zip(held, fits, strict=True) if most == n_out]
     short = [one for one, most in zip(held, fits, strict=True) if most < n_out]
     if short:
@@ -88,6 +100,19 @@ def open_arena(
     spec = WindowSpec(n_in=n_in, n_out=n_out, step=step)
     numbers, films, cuts = (list(column) for column in zip(*kept, strict=True))
     return Arena(name, films, cuts, numbers, spec, memory_budget, device), notes
+
+
+def _without_twins(
+    held: Sequence[tuple[int, xr.DataArray, Split]], name: str
+) -> tuple[list[tuple[int, xr.DataArray, Split]], list[str]]:
+    """The movies that copy no other one of them, and a note of those that do."""
+    names = {movie.name for _, movie, _ in held}
+    twins = [one for one in held if one[1].attrs.get("twin_of") in names]
+    if not twins:
+        return list(held), []
+    listed = ", ".join(f"{m.name} (of {m.attrs['twin_of']})" for _, m, _ in twins)
+    left = [one for one in held if one[1].attrs.get("twin_of") not in names]
+    return left, [f"split {name!r}: twins are not scored beside their originals: {listed}"]
 
 
 def _most_leads(movie: xr.DataArray, split: Split, n_in: int, leads: int, step: int) -> int:

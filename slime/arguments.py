@@ -62,12 +62,12 @@ def _resumed(
     Raises:
         SlimeError: a setting differs that training depends on.
     """
-    given = dict(word.split("=", 1) for word in settings)
-    if given.get("resume") != "true" or "out" not in given:
+    asked = default_tree()
+    for change in [*(_read_yaml(file) for file in files), *(_parsed(word) for word in settings)]:
+        asked = merged(asked, change)
+    if not asked.resume or asked.out is None or not (Path(asked.out) / "config.yaml").exists():
         return None
-    run = Path(given["out"])
-    if not (run / "config.yaml").exists():
-        return None
+    run = Path(asked.out)
     held = run_tree((run / "config.yaml").read_text(encoding="utf-8"))
     tree = held.copy()
     for file in files:

@@ -107,7 +107,11 @@ def save_run(
         "weights_hash": weights_hash(state),
         "resume": dict(resume) if resume is not None else None,
     }
-    write_aside(Path(path), lambda aside: torch.save(content, aside))
+    buffer = (
+        io.BytesIO()
+    )  # torch tells of a full disk in an error of its own; a file, in an OSError
+    torch.save(content, buffer)
+    write_aside(Path(path), lambda aside: aside.write_bytes(buffer.getbuffer()))
     return content["weights_hash"]
 
 

@@ -3,6 +3,7 @@
 import errno
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from slime.errors import SlimeError
 
@@ -29,4 +30,4 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
 
 
 def _name() -> str:
-    return sys.argv[0].rsplit("/", 1)[-1]
+    return Path(sys.argv[0]).name

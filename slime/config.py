@@ -85,8 +85,10 @@ class RunConfig:
     test: bool = setting(False, "open the test split at the end of training (once, see ledger)")
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise SlimeError(f"seed={self.seed} must be 0 or more")
+        if self.net.kind == "frame_mlp" and self.data.crop is not None:
+            raise SlimeError("data.crop cuts windows, but net.kind=frame_mlp sees whole frames")
+        if not 0 <= self.seed < 2**63:
+            raise SlimeError(f"seed={self.seed} must be at least 0 and below 2**63")
 
 
 def default_tree() -> Any:

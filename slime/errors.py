@@ -27,7 +27,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     >>> nearest("persistance", ["ridge", "persistence"])
     '; did you mean persistence?'
     """
-    close = get_close_matches(word, list(known), n=1)
+    close = get_close_matches(word, [w for w in known if w != word], n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 

@@ -107,12 +107,16 @@ def _stated_timeline(first: xr.DataArray, other: xr.DataArray) -> Timeline:
 def regrouped(
     movies: Sequence[xr.DataArray], experiments: Sequence[Experiment]
 ) -> list[xr.DataArray]:
-    """Movies of which those that share frames have one experiment's name, whatever theirs are."""
+    """Movies of which those that belong together have one experiment's name, whatever theirs are.
+
+    A movie that shares frames with the longest of them says so in its attr `twin_of`.
+    """
     named = list(movies)
     for experiment in experiments:
-        name = movies[experiment.members[0]].attrs["experiment"]
-        for i in experiment.members:
-            named[i] = movies[i].assign_attrs(experiment=name)
+        first = movies[experiment.members[0]]
+        for i, n_shared in zip(experiment.members, experiment.n_shared, strict=True):
+            twin = {"twin_of": str(first.name)} if n_shared and movies[i] is not first else {}
+            named[i] = movies[i].assign_attrs(experiment=first.attrs["experiment"], **twin)
     return named
 
 

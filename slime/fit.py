@@ -44,8 +44,9 @@ class OptimSpec:
                 raise SlimeError(f"optim.{name}={getattr(self, name)} must be at least {least}")
         if not self.lr > 0 or not math.isfinite(self.lr):
             raise SlimeError(f"optim.lr={self.lr} must be above 0")
-        if self.weight_decay < 0 or self.clip < 0:
-            raise SlimeError("optim.weight_decay and optim.clip must be 0 or more")
+        for name in ("weight_decay", "clip"):
+            if not getattr(self, name) >= 0:
+                raise SlimeError(f"optim.{name}={getattr(self, name)} must be 0 or more")
         if not 0 <= self.warmup < 1:
             raise SlimeError(f"optim.warmup={self.warmup} must be at least 0 and below 1")
 

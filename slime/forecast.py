@@ -15,9 +15,9 @@ from zarr.codecs import ZstdCodec
 from slime.checkpoint import SavedRun
 from slime.errors import SlimeError, nearest, span_text
 from slime.files import write_aside
-from slime.movie import FRAME_AXES
+from slime.frames import blank_frames, read_frames
+from slime.movie import FRAME_AXES, stored_frames
 from slime.stepper import rollout
-from slime.stream import read_frames
 
 ENDINGS = (".zarr", ".tif", ".tiff")
 
@@ -49,13 +49,19 @@ def forecast_movie(
             f"and {movie.name} has {movie.sizes['time']}"
         )
     used = np.arange(first, last + 1, shape.step)
-    blank = [i for i in used.tolist() if "blank" in movie.coords and movie["blank"].values[i]]
+    frames, _ = read_frames(movie, first, last + 1)
+    stored = stored_frames(movie)
+    fill = 0 if stored is None else stored.fill_value
+    blank = [
+        i
+        for i in used.tolist()
+        if (frames[i - first] == fill).all() or blank_frames(movie, i, i + 1).any()
+    ]
     if blank:
         raise SlimeError(
             f"{movie.name}: frames {span_text(blank)}, which the forecast starts from, are blank: "
             "choose another frame with at="
         )
-    frames, _ = read_frames(movie, first, last + 1)
     given = torch.from_numpy(frames[:: shape.step].astype(np.float32))[None]
     device = next(saved.stepper.parameters()).device
     with torch.inference_mode():
@@ -123,7 +129,10 @@ def write_forecast(forecast: xr.DataArray, path: Path) -> None:
         )
     if path.exists():
         raise SlimeError(f"out={path} is already there: name another")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SlimeError(f"out={path} cannot be made: {error.strerror}") from error
     if path.suffix == ".zarr":
         _write_ome_zarr(forecast, path)
     else:

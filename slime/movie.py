@@ -201,6 +201,8 @@ def _channel_names(node: Any, array: zarr.Array, axes: Sequence[str]) -> list[st
 def _picked_channels(channels: Any, names: list[str], label: str) -> list[int]:
     if channels is None:
         return list(range(len(names)))
+    if not isinstance(channels, (str, int, list, tuple)):
+        raise SlimeError(f"data.channels={channels!r} must be names or numbers of channels")
     wanted = [channels] if isinstance(channels, (str, int)) else list(channels)
     picked = []
     for word in wanted:
@@ -220,6 +222,8 @@ def _picked_channels(channels: Any, names: list[str], label: str) -> list[int]:
 
 def _checked_z(z: str | int, array: zarr.Array, axes: Sequence[str], label: str) -> str | int:
     if "z" not in axes:
+        if z not in ("max", "mean", 0, "0"):
+            raise SlimeError(f"data.z={z!r}: {label} has no z axis")
         return "max"
     n = array.shape[list(axes).index("z")]
     if isinstance(z, str) and z.isdigit():

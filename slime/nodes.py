@@ -17,11 +17,18 @@ def open_node(store: Any) -> zarr.Array | zarr.Group:
     """
     if isinstance(store, (zarr.Array, zarr.Group)):
         return store
+    if isinstance(store, str) and not store.strip():
+        raise MissingStoreError("the name of a store is empty: give the path of a zarr store")
     path = Path(store).expanduser() if isinstance(store, (str, Path)) else None
     if path is not None and not path.exists():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         raise MissingStoreError(
             f"there is no store at {str(path)!r}{nearest(path.name, [p.name for p in beside])}"
+        )
+    if path is not None and path.is_file() and path.suffix != ".zip":
+        kind = f"a {path.suffix} file" if path.suffix else "a file"
+        raise StoreError(
+            f"{str(path)!r} is {kind} and holds no zarr array or group: a store is a folder"
         )
     if path is not None and path.name.endswith(".partial"):
         raise StoreError(f"{str(path)!r} was not finished: run the command that makes it again")

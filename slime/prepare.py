@@ -1,7 +1,9 @@
 """From the user's stores to movies that may be trained on together, cut into splits."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
@@ -48,12 +50,20 @@ class DataSpec:
     blank: Literal["skip", "refuse"] = setting("skip", "what to do about blank frames")
     missing: Literal["refuse", "fill"] = setting("refuse", "what to do about lost chunks")
     mix: bool = setting(False, "train on movies of different frame interval or pixel size at once")
-    crop: Any = setting(None, "[height, width] in pixels cut from each train window")
+    crop: Any = setting(
+        None, "[height, width] in pixels cut from each window in training, the middle in validation"
+    )
     memory_gib: float = setting(2.0, "decoded frames held in memory at once, GiB")
 
     def __post_init__(self) -> None:
-        if not self.memory_gib > 0:
-            raise SlimeError(f"data.memory_gib={self.memory_gib} must be above 0")
+        if not 0 < self.memory_gib < math.inf:
+            raise SlimeError(f"data.memory_gib={self.memory_gib} must be above 0 and finite")
+        for name in ("frame_interval_s", "pixel_um"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise SlimeError(f"data.{name}={value} must be above 0 and finite")
+        if isinstance(self.experiment, dict):
+            raise SlimeError(f"data.experiment={self.experiment} must be a name, or a list of them")
         if self.crop is not None and not _is_size(self.crop):
             raise SlimeError(f"data.crop={self.crop} must be [height, width] in pixels")
         if self.gap is not None and self.gap < 0:
@@ -102,6 +112,10 @@ def open_stores(data: DataSpec) -> tuple[list[xr.DataArray], list[str]]:
         raise SlimeError(
             f"data.experiment names {len(names)} experiments for {len(data.stores)} stores"
         )
+    places = [Path(store).expanduser().resolve() for store in data.stores]
+    for store, place in zip(data.stores, places, strict=True):
+        if places.count(place) > 1:
+            raise SlimeError(f"{store} is given twice: its windows would count double")
     movies: list[xr.DataArray] = []
     stores: list[str] = []
     for i, store in enumerate(data.stores):

@@ -86,13 +86,34 @@ def tally_windows(
     """The tally of one batch of forecasts; sums in float64 where the device has it."""
     if forecast.shape != truth.shape:
         raise SlimeError(f"forecast {tuple(forecast.shape)} and truth {tuple(truth.shape)} differ")
+    by_lead = [
+        _frame_sums(forecast[:, k], truth[:, k], None if mask is None else mask[:, k])
+        for k in range(forecast.shape[1])
+    ]
+    sums = torch.stack(by_lead, dim=2)
+    return Tally(movie.cpu().numpy(), start.cpu().numpy(), sums.cpu().numpy())
+
+
+def _frame_sums(
+    forecast: Float[Tensor, "b c y x"],
+    truth: Float[Tensor, "b c y x"],
+    mask: Bool[Tensor, "b c y x"] | None,
+) -> Float[Tensor, "b sum c"]:
+    """SUMS of one lead; one term at a time, since float64 frames are large."""
     device = "cpu" if forecast.device.type == "mps" else forecast.device
     p, y = forecast.detach().to(device, torch.float64), truth.to(device, torch.float64)
     counts = torch.ones_like(y) if mask is None else mask.to(device, torch.float64)
-    p, y = (torch.where(counts > 0, v, 0.0) for v in (p, y))
-    terms = [counts, p - y, (p - y).abs(), (p - y) ** 2, y, y**2, p, p**2, p * y]
-    sums = torch.stack([reduce(v, "b lead c y x -> b lead c", "sum") for v in terms], dim=1)
-    return Tally(movie.cpu().numpy(), start.cpu().numpy(), sums.cpu().numpy())
+    if mask is not None:
+        p, y = (torch.where(counts > 0, v, 0.0) for v in (p, y))
+    error = p - y
+
+    def total(*factors: Tensor) -> Float[Tensor, "b c"]:
+        product = factors[0] if len(factors) == 1 else factors[0] * factors[1]
+        return reduce(product, "b c y x -> b c", "sum")
+
+    sums = [total(counts), total(error), total(error.abs()), total(error, error)]
+    sums += [total(y), total(y, y), total(p), total(p, p), total(p, y)]
+    return torch.stack(sums, dim=1)
 
 
 def mse(sums: Sums, *, pool: bool = False) -> Scores:
@@ -116,7 +137,8 @@ def r2(sums: Sums, *, pool: bool = False) -> Scores:
     about_mean = _sum(sums, "truth2", False) - truth**2 / n
     if pool:
         about_mean = about_mean.sum(axis=-1, keepdims=True)
-    return 1 - _sum(sums, "square", pool) / about_mean
+    with np.errstate(divide="ignore", invalid="ignore"):  # a truth that never varies has none
+        return 1 - _sum(sums, "square", pool) / about_mean
 
 
 def vrmse(sums: Sums, variance: Float[np.ndarray, " channel"], *, pool: bool = False) -> Scores:
@@ -135,7 +157,8 @@ def skill(sums: Sums, reference: Sums, *, pool: bool = False) -> Scores:
     1 is perfect, 0 as good as the reference (Murphy 1988,
     doi 10.1175/1520-0493(1988)116<2417:SSBOTM>2.0.CO;2).
     """
-    return 1 - mse(sums, pool=pool) / mse(reference, pool=pool)
+    with np.errstate(divide="ignore", invalid="ignore"):  # where the reference is perfect: none
+        return 1 - mse(sums, pool=pool) / mse(reference, pool=pool)
 
 
 def frame_pearson(tally: Tally) -> Float[np.ndarray, "windows lead channel"]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from slime.errors import SlimeError
 from slime.files import append_line, read_lines, write_text
 from slime.settings import setting
 
@@ -94,15 +95,20 @@ def _start(run: Path, spec: TrackingSpec, config: Mapping[str, Any]) -> Any:
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb
+    from wandb.errors import UsageError
 
-    started = wandb.init(
-        project=spec.project,
-        name=run.name,
-        dir=str(run),
-        mode=spec.wandb,
-        config=dict(config),
-        settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
-    )
+    try:
+        started = wandb.init(
+            project=spec.project,
+            name=run.name,
+            dir=str(run),
+            mode=spec.wandb,
+            config=dict(config),
+            settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
+        )
+    except UsageError as error:
+        told = " ".join(str(error).split())
+        raise SlimeError(f"wandb refuses to start ({told}): tracking.wandb=disabled") from error
     started.define_metric("train/epoch")
     started.define_metric("*", step_metric="train/epoch")
     return started

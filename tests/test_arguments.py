@@ -54,7 +54,7 @@ def test_each_shipped_config_loads(name):
         (["landscape.points=10"], r"landscape\.points=10 must be odd"),
         (["landscape.windows=0"], r"landscape\.windows=0 must be at least 1"),
         (["landscape.radius=0"], r"landscape\.radius=0\.0 must be above 0"),
-        (["seed=-1"], r"seed=-1 must be 0 or more"),
+        (["seed=-1"], r"seed=-1 must be at least 0"),
         (["score.level=95"], r"score\.level=95\.0 must be between 0 and 1"),
         (["data.memory_gib=0"], r"data\.memory_gib=0\.0 must be above 0"),
         (["data.crop=[3]"], r"data\.crop=\[3\] must be"),

@@ -1,5 +1,6 @@
 import pickle
 import zipfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -118,11 +119,12 @@ def test_no_checkpoint_says_so(tmp_path):
 def test_a_failed_save_leaves_the_old_checkpoint(saved, monkeypatch):
     before = saved.read_bytes()
 
-    def full_disk(content, path):
-        path.write_bytes(b"half")
+    def full_disk(path, content):
+        with path.open("wb") as file:
+            file.write(content[:9])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(torch, "save", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     net = NetSpec(kind="cnn", width=4, depth=3)
     with pytest.raises(OSError, match="No space left"):
         save_run(saved, stepper(net, seed=5), net=net, shape=SHAPE)

@@ -41,7 +41,10 @@ class RunFolder:
             raise SlimeError(f"out={path} holds no run to resume: leave out resume=true")
 
     def __enter__(self) -> Path:
-        (self.path / "figures").mkdir(parents=True, exist_ok=True)
+        try:
+            (self.path / "figures").mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise SlimeError(f"out={self.path} cannot be made: {error.strerror}") from error
         self._lock = HeldLock(self.path / ".lock", f"out={self.path}")
         return self.path
 

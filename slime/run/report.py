@@ -41,11 +41,12 @@ class Rival(Protocol):
 
 @dataclass(frozen=True)
 class Outcome:
-    """A scored run: its table, page and headline, and the headline's numbers by name."""
+    """A scored run: its table, page and headline, what had to be said, and numbers by name."""
 
     scores: pd.DataFrame
     page: Path
     headline: str
+    notes: list[str]
     numbers: dict[str, float]
 
 
@@ -83,7 +84,8 @@ def report_run(
     ours = rows_where(scores, model=best.net.kind, movie="all", channel="all")
     plain = ours[["split", "score", "lead", "value"]].itertuples(index=False, name=None)
     numbers = {f"{split}/{score}@{lead}": value for split, score, lead, value in plain}
-    return Outcome(scores, write_page(run), said, numbers)
+    told = notes[len(prepared.notes) :]
+    return Outcome(scores, write_page(run), said, told, numbers)
 
 
 def meeting(
