@@ -85,8 +85,6 @@ def coordinate(node: Any, array: zarr.Array, axes: Sequence[str], axis: Axis) ->
 
 def _axis_words(axes: str | Sequence[str]) -> list[str]:
     if not isinstance(axes, str):
-        if not isinstance(axes, (list, tuple)):
-            raise SlimeError(f"data.axes={axes!r} must be words such as time,channel,y,x or TCYX")
         return [str(a) for a in axes]
     words = axes.replace(",", " ").split()
     return words if len(words) > 1 else list(axes.strip())

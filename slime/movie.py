@@ -201,8 +201,6 @@ def _channel_names(node: Any, array: zarr.Array, axes: Sequence[str]) -> list[st
 def _picked_channels(channels: Any, names: list[str], label: str) -> list[int]:
     if channels is None:
         return list(range(len(names)))
-    if not isinstance(channels, (str, int, list, tuple)):
-        raise SlimeError(f"data.channels={channels!r} must be names or numbers of channels")
     wanted = [channels] if isinstance(channels, (str, int)) else list(channels)
     picked = []
     for word in wanted:

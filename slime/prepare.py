@@ -62,6 +62,12 @@ class DataSpec:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise SlimeError(f"data.{name}={value} must be above 0 and finite")
+        if not isinstance(self.axes, (str, list, tuple, type(None))):
+            raise SlimeError(
+                f"data.axes={self.axes} must be words such as time,channel,y,x or TCYX"
+            )
+        if not isinstance(self.channels, (str, int, list, tuple, type(None))):
+            raise SlimeError(f"data.channels={self.channels} must be names or numbers of channels")
         if isinstance(self.experiment, dict):
             raise SlimeError(f"data.experiment={self.experiment} must be a name, or a list of them")
         if self.crop is not None and not _is_size(self.crop):

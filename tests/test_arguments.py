@@ -119,6 +119,9 @@ def test_a_resumed_run_needs_no_word_but_its_folder(tmp_path):
     assert (config.net.width, config.data.stores, config.resume) == (9, ["x.zarr"], True)
     again, _ = load_config([f"out={run}", "resume=true", "x.zarr", "net.width=9", "score.leads=2"])
     assert again.score.leads == 2
+    for yes in ("True", "yes", "on", "1"):
+        with pytest.raises(SlimeError, match=r"optim\.lr=0\.1 cannot be resumed"):
+            load_config([f"out={run}", f"resume={yes}", "optim.lr=0.1"])
     with pytest.raises(SlimeError, match=r"net\.width=3 cannot be resumed: .* was trained with 9"):
         load_config([f"out={run}", "resume=true", "net.width=3"])
 

@@ -95,6 +95,19 @@ def test_blank_frames_are_no_start():
     assert forecast_movie(saved(), blank, leads=1, at=7)[0, 0, 0, 0] == 8
 
 
+def test_frames_written_as_all_zero_are_no_start():
+    dark = movie()
+    dark[9] = 0
+    with pytest.raises(SlimeError, match="frames 9, which the forecast starts from, are blank"):
+        forecast_movie(saved(), dark, leads=1)
+
+
+def test_a_forecast_that_cannot_be_written_says_why(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SlimeError, match="cannot be made"):
+        write_forecast(forecast_movie(saved(), movie(), leads=1), tmp_path / "file" / "f.zarr")
+
+
 def test_a_frame_mlp_forecasts_its_own_size_alone():
     with pytest.raises(SlimeError, match="3 x 5 pixels, but a frame_mlp"):
         forecast_movie(saved(kind="frame_mlp"), movie().isel(y=slice(3)), leads=1)

@@ -41,7 +41,9 @@ def test_a_run_killed_again_and_again_ends_bitwise_as_one_never_killed(tmp_path)
 
     whole = tmp_path / "whole"
     began = time.monotonic()
-    assert start(whole).wait() == 0
+    first = start(whole)
+    _, told = first.communicate()
+    assert first.returncode == 0, told
     length = time.monotonic() - began
     draw = random.Random(0)
     n_kills = 0

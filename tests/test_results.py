@@ -119,6 +119,23 @@ def test_a_short_movie_beside_a_long_one_is_left_out_and_costs_it_no_lead():
     assert said == ["split 'test': too short for 8 leads and not scored: one, 6 frames"]
 
 
+def test_a_twin_is_not_scored_beside_its_original_and_alone_it_is():
+    twin = film("two", seed=1).assign_attrs(twin_of="one")
+    arena, said = meet(movies=[film("one"), twin])
+    assert arena.numbers == [0]
+    assert said == ["split 'test': twins are not scored beside their originals: two (of one)"]
+    arena, said = meet(movies=[film("one"), twin], splits=[{}, {"test": Split("test", 0, 25)}])
+    assert (arena.numbers, said) == ([1], [])
+
+
+def test_batches_of_large_frames_are_small():
+    wide = film("one").isel(y=[0] * 400, x=[0] * 500)  # 2 x 400 x 500 pixels, 1.6 MB a frame
+    arena, _ = meet(leads=8, movies=[wide], splits=[{"test": Split("test", 10, 40)}])
+    # 18 frames of 1.6 MB a window, in 64 MiB
+    assert arena.batch_size(0) == 2
+    assert meet()[0].batch_size(0) == 64
+
+
 def test_a_split_too_short_for_one_lead_is_refused():
     with pytest.raises(SlimeError, match=r"no window of 2 frames given and one.*one, 2 frames"):
         meet(splits=[{"test": Split("test", 0, 2)}, {}])

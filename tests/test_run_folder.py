@@ -28,6 +28,15 @@ def test_a_folder_that_holds_a_run_is_not_written_into_unasked(tmp_path):
         RunFolder(tmp_path / "other", resume=True)
 
 
+def test_a_folder_that_cannot_be_made_says_why(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(SlimeError, match=r"out=.*run cannot be made: Not a directory"),
+        RunFolder(tmp_path / "file" / "run", resume=False),
+    ):
+        pass
+
+
 def test_two_processes_do_not_write_one_run(tmp_path):
     with (
         RunFolder(tmp_path / "run", resume=False),

@@ -233,6 +233,31 @@ def test_bad_input_of_each_kind_is_told_in_one_line(tmp_path, kind, told):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["data.axes=5"], r"data\.axes=5 must be words"),
+        (["data.channels=1.5"], r"data\.channels=1\.5 must be names or numbers"),
+        (["data.z=median"], r"data\.z='median': a wave has no z axis"),
+        (["data.memory_gib=inf"], r"data\.memory_gib=inf must be above 0 and finite"),
+        (["data.pixel_um=inf"], r"data\.pixel_um=inf must be above 0 and finite"),
+        (["data.experiment={a: 1}"], r"data\.experiment=\{'a': 1\} must be a name"),
+        (["data.crop=[8,8]", "net.kind=frame_mlp"], r"net\.kind=frame_mlp sees whole frames"),
+        (["window.n_in=40"], "frames"),
+        (["score.leads=0"], r"score\.leads=0"),
+    ],
+)
+def test_a_value_that_cannot_be_is_told_before_training(store, tmp_path, words, told):
+    with pytest.raises(SlimeError, match=told):
+        train(store, f"out={tmp_path / 'run'}", *QUICK, *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_store_given_twice_is_refused(store, tmp_path):
+    with pytest.raises(SlimeError, match="is given twice"):
+        train(store, f"{store}/", f"out={tmp_path / 'run'}", *QUICK)
+
+
 def run_script(*words, **settings):
     return subprocess.run(
         [sys.executable, ROOT / "scripts" / "train_slime.py", *map(str, words)],
