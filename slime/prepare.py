@@ -217,7 +217,10 @@ def _number(share: Any, name: str) -> float:
 def _check_alike(movies: Sequence[xr.DataArray], *, mix: bool) -> list[str]:
     """Units are facts: movies that state different ones are not mixed unasked."""
     notes = []
-    for name, unit in (("frame_interval_s", "s a frame"), ("pixel_um", "um a pixel")):
+    for name, unit, instead in (
+        ("frame_interval_s", "s a frame", "frame interval unknown: times are given in frames"),
+        ("pixel_um", "um a pixel", "pixel size unknown: lengths are given in pixels"),
+    ):
         stated = {str(m.name): m.attrs.get(name) for m in movies}
         known = [v for v in stated.values() if v is not None]
         if known and max(known) - min(known) > 1e-6 * max(known):
@@ -231,7 +234,7 @@ def _check_alike(movies: Sequence[xr.DataArray], *, mix: bool) -> list[str]:
             silent = ", ".join(n for n, v in stated.items() if v is None)
             notes.append(f"{silent}: {unit} unknown, taken as the others'")
         elif not known:
-            notes.append(f"{unit} unknown: data.{name} would give results in units")
+            notes.append(f"{instead} (data.{name} tells it)")
     return notes
 
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 
 from slime.arena import Arena, Forecaster
-from slime.errors import SlimeError
+from slime.errors import SlimeError, span_text
 from slime.example import Example
 from slime.inference import Interval, Resampling, resample_blocks
 from slime.score import (
@@ -52,7 +52,7 @@ def scores_table(
         variance: of each channel's pixels in the train split.
     """
     rows: list[dict[str, Any]] = []
-    reasons: dict[str, None] = {}
+    reasons: list[str] = []
     names = {number: str(m.name) for number, m in zip(where.numbers, where.movies, strict=True)}
     for movie in [*where.numbers, None] if len(names) > 1 else [None]:
         chosen = {n: t if movie is None else t.of_movie(movie) for n, t in tallies.items()}
@@ -67,18 +67,24 @@ def scores_table(
             for score, values, interval in scored:
                 rows += _tidy(name, labels, score, values, interval, channels)
             if movie is None:
-                reasons |= dict.fromkeys(_reasons(name, tally, chosen, n_draws, seed))
-    return pd.DataFrame(rows, columns=list(COLUMNS)), list(reasons)
+                reasons += _reasons(name, tally, chosen, n_draws, seed)
+    return pd.DataFrame(rows, columns=list(COLUMNS)), reasons
 
 
 def _reasons(
     name: str, tally: Tally, others: Mapping[str, Tally], n_draws: int, seed: int
-) -> Iterator[str]:
+) -> list[str]:
+    """Why a model's skill has no interval, leads of one reason together."""
     if name == "persistence":
-        return
-    for reason in resample_blocks(tally, others["persistence"], n_draws=n_draws, seed=seed).reasons:
+        return []
+    draws = resample_blocks(tally, others["persistence"], n_draws=n_draws, seed=seed)
+    leads: dict[str, list[int]] = {}
+    for lead, reason in enumerate(draws.reasons, start=1):
         if reason:
-            yield f"{name}: {reason}"
+            leads.setdefault(reason.partition(": ")[2], []).append(lead)
+    return [
+        f"{name}: no interval at lead {span_text(of)}: {reason}" for reason, of in leads.items()
+    ]
 
 
 def _scored(

@@ -163,7 +163,7 @@ def test_movies_of_different_units_are_not_mixed_unasked(bare, name):
     silent = bare(film(40, 7), "silent.zarr")
     said = prepared(paths[0], silent).notes
     assert any(n.startswith("silent:") and "taken as the others'" in n for n in said)
-    assert any(f"data.{name} would give results in units" in n for n in prepared(silent).notes)
+    assert any(f"data.{name} tells it" in n for n in prepared(silent).notes)
 
 
 def test_the_gap_is_a_windows_span_and_an_embargo_unless_given(bare):

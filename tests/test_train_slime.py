@@ -104,6 +104,13 @@ def test_training_leaves_the_test_split_closed_until_asked(store, tmp_path, caps
     assert set(pd.read_csv(tmp_path / "run" / "scores.csv").split) == {"val", "test"}
     notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
     assert any("has now been opened 2 times" in note for note in notes)
+    opened = pd.read_csv(tmp_path / "run" / "scores.csv")
+    script("evaluate")([str(tmp_path / "run"), "split=val"])
+    kept = pd.read_csv(tmp_path / "run" / "scores.csv")
+    columns = ["split", "model", "movie", "channel", "score", "lead"]
+    pd.testing.assert_frame_equal(
+        kept.sort_values(columns, ignore_index=True), opened.sort_values(columns, ignore_index=True)
+    )
 
 
 def test_test_frames_change_no_weight_and_no_baseline(store, tmp_path):

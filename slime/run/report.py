@@ -1,6 +1,6 @@
 """What a trained run is worth: scores, figures, page and the one line that sums it up."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -75,7 +75,7 @@ def report_run(
         tables.append(table)
         notes += said
     assert where is not None
-    scores = pd.concat(tables, ignore_index=True)
+    scores = pd.concat([*_scored_before(run, tables), *tables], ignore_index=True)
     write_text(run / "scores.csv", scores.to_csv(index=False))
     facts = describe_run(run, config, prepared, best.stepper)
     said = headline(scores, best.net.kind, where, config)
@@ -86,6 +86,16 @@ def report_run(
     numbers = {f"{split}/{score}@{lead}": value for split, score, lead, value in plain}
     told = notes[len(prepared.notes) :]
     return Outcome(scores, write_page(run), said, told, numbers)
+
+
+def _scored_before(run: Path, tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The rows of scores.csv of splits that are not scored now: an opened test stays in it."""
+    if not (run / "scores.csv").exists():
+        return []
+    before = pd.read_csv(run / "scores.csv", keep_default_na=False, na_values=[""])
+    now = {split for table in tables for split in table["split"]}
+    kept = before.loc[[split not in now for split in before["split"]]]
+    return [kept] if len(kept) else []
 
 
 def meeting(
