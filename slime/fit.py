@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -112,7 +112,6 @@ def fit(
     Raises:
         SlimeError: the loss is not finite.
     """
-    device = next(stepper.parameters()).device
     optimizer = torch.optim.AdamW(_weight_groups(stepper, optim), lr=optim.lr)
     first, best, since_best = 0, math.inf, 0
     if resume is not None:
@@ -120,33 +119,11 @@ def fit(
         torch.set_rng_state(resume["rng"])
         train.load_state_dict({"epoch": resume["epoch"] - 1, "batch": len(train)})
         first, best, since_best = resume["epoch"], resume["best"], resume["epochs_since_best"]
-    n_steps = optim.epochs * len(train)
     reference = evaluate(persistence, val)
     for epoch in range(first, optim.epochs):
-        began, waited = time.perf_counter(), train.wait_s
-        draw = np.random.default_rng((seed, epoch, 1))
-        loss_sum, grad_sum = torch.zeros((), device=device), torch.zeros((), device=device)
-        stepper.train()
-        batches = enumerate(train)
-        if progress is not None:
-            batches = progress(batches, len(train), f"epoch {epoch + 1} of {optim.epochs}")
-        for i, batch in batches:
-            step = epoch * len(train) + i
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(step, n_steps, optim)
-            if optim.augment:
-                batch = turned(batch, int(draw.integers(8)))
-            loss = _loss(stepper, batch, autocast=optim.autocast and device.type == "cuda")
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(stepper.parameters(), optim.clip or math.inf)
-            optimizer.step()
-            loss_sum += loss.detach() * len(batch.past)
-            grad_sum += norm.detach()
-            if i % CHECK_EVERY == CHECK_EVERY - 1:
-                _check_finite(loss_sum, epoch, i, len(train))
-        _check_finite(loss_sum, epoch, len(train) - 1, len(train))
-        seconds = time.perf_counter() - began
+        trained = _train_epoch(
+            stepper, train, optimizer, optim, epoch=epoch, seed=seed, progress=progress
+        )
         tally = evaluate(stepper, val)
         val_loss = _in_changes(tally, stepper)
         is_best = val_loss < best
@@ -154,15 +131,15 @@ def fit(
         yield Record(
             epoch=epoch + 1,
             step=(epoch + 1) * len(train),
-            train_loss=loss_sum.item() / train.n_windows,
+            train_loss=trained.loss,
             val_loss=val_loss,
             val_mse=float(mse(tally.total(), pool=True)[0, 0]),
             val_skill=float(skill(tally.total(), reference.total(), pool=True)[0, 0]),
             lr=optimizer.param_groups[0]["lr"],
-            grad_norm=grad_sum.item() / len(train),
-            seconds=seconds,
-            windows_per_s=train.n_windows / seconds,
-            wait_share=(train.wait_s - waited) / seconds,
+            grad_norm=trained.grad_norm,
+            seconds=trained.seconds,
+            windows_per_s=train.n_windows / trained.seconds,
+            wait_share=trained.wait_s / trained.seconds,
             best=is_best,
             epochs_since_best=since_best,
             resume={
@@ -173,6 +150,59 @@ def fit(
                 "rng": torch.get_rng_state(),
             },
         )
+
+
+class _Trained(NamedTuple):
+    """What one pass over the train windows came to: mean loss and gradient norm, and its time."""
+
+    loss: float
+    grad_norm: float
+    seconds: float
+    wait_s: float
+
+
+def _train_epoch(
+    stepper: Stepper,
+    train: WindowStream,
+    optimizer: torch.optim.Optimizer,
+    optim: OptimSpec,
+    *,
+    epoch: int,
+    seed: int,
+    progress: Progress | None,
+) -> _Trained:
+    """One pass over the train windows, a step a batch; `epoch` counts from 0."""
+    device = next(stepper.parameters()).device
+    began, waited = time.perf_counter(), train.wait_s
+    draw = np.random.default_rng((seed, epoch, 1))
+    # summed on the device: .item() would wait for it at every step
+    loss_sum, grad_sum = torch.zeros((), device=device), torch.zeros((), device=device)
+    stepper.train()
+    batches = enumerate(train)
+    if progress is not None:
+        batches = progress(batches, len(train), f"epoch {epoch + 1} of {optim.epochs}")
+    for i, batch in batches:
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(epoch * len(train) + i, optim.epochs * len(train), optim)
+        if optim.augment:
+            batch = turned(batch, int(draw.integers(8)))
+        loss = _loss(stepper, batch, autocast=optim.autocast and device.type == "cuda")
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(stepper.parameters(), optim.clip or math.inf)
+        optimizer.step()
+        loss_sum += loss.detach() * len(batch.past)
+        grad_sum += norm.detach()
+        if i % CHECK_EVERY == CHECK_EVERY - 1:
+            _check_finite(loss_sum, epoch, i, len(train))
+    _check_finite(loss_sum, epoch, len(train) - 1, len(train))
+    seconds = time.perf_counter() - began
+    return _Trained(
+        loss_sum.item() / train.n_windows,
+        grad_sum.item() / len(train),
+        seconds,
+        train.wait_s - waited,
+    )
 
 
 def evaluate(stepper: Step, batches: Iterable[Batch], *, progress: Progress | None = None) -> Tally:
