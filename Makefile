@@ -34,7 +34,7 @@ format: $(READY)
 $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else "Python %d.%d: slime runs on 3.11 to 3.13 (make PYTHON=python3.11)" % v)'
 	$(PYTHON) -m venv .venv
-	test -z "$(TORCH_INDEX)" || $(PY) -m pip install --index-url "$(TORCH_INDEX)" torch
+	test -z "$(TORCH_INDEX)" || $(PY) -m pip install --index-url "$(TORCH_INDEX)" $$(grep "^torch==" requirements.lock)
 	$(PY) -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
 	touch $(READY)
 

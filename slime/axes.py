@@ -18,6 +18,7 @@ ALIASES: dict[Axis, tuple[str, ...]] = {
     "x": ("x", "column", "columns", "col", "width", "w"),
 }
 AXIS_OF: dict[str, Axis] = {alias: axis for axis, aliases in ALIASES.items() for alias in aliases}
+EXAMPLES = {4: "time,channel,y,x", 5: "time,channel,z,y,x"}  # for 3 axes: time,y,x
 UNNAMED: dict[int, tuple[Axis, ...]] = {
     3: ("time", "y", "x"),
     5: ("time", "channel", "z", "y", "x"),
@@ -35,10 +36,9 @@ def stored_axes(
     words = _axis_words(axes) if axes is not None else stored_names(array)
     if words is None:
         if array.ndim not in UNNAMED:
-            example = "time,channel,y,x" if array.ndim == 4 else "time,y,x"
             raise SlimeError(
                 f"{label} has {array.ndim} axes {array.shape} without names: say what they are, "
-                f"for instance data.axes={example}"
+                f"for instance data.axes={EXAMPLES.get(array.ndim, 'time,y,x')}"
                 + (" (a movie needs at least time, y and x)" if array.ndim < 3 else "")
             )
         return UNNAMED[array.ndim]
@@ -52,7 +52,8 @@ def stored_axes(
         if name is None:
             raise SlimeError(
                 f"{label}: axis {word!r} is none of movie, time, channel, z, y, x: name the axes "
-                f"with data.axes, one for each of {array.shape}"
+                f"with these words in data.axes, one for each of {array.shape}, for instance "
+                f"data.axes={EXAMPLES.get(array.ndim, 'time,y,x')}"
             )
     if not {"time", "y", "x"} <= set(names) or len(set(names)) < len(names):
         raise SlimeError(

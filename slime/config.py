@@ -1,6 +1,7 @@
 """RunConfig: everything that a run was told, composed of the specs that each noun owns."""
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, Literal, get_args, get_origin
@@ -148,6 +149,10 @@ def in_one_line(error: Exception) -> str:
     if key and first.startswith("Key "):
         known = [name for name, *_ in settings_of(RunConfig)]
         return f"there is no setting {key}{nearest(key, known)} (--help lists all)"
+    choice = re.match(r"Invalid value '(.*)', expected one of \[(.*)\]", first)
+    if choice:
+        known = [word.strip(" '") for word in choice[2].split(",")]
+        return f"{key}={choice[1]} is none of {', '.join(known)}{nearest(choice[1], known)}"
     return f"{key}: {first}" if key else first
 
 

@@ -53,6 +53,12 @@ def test_the_lock_forces_no_build_of_torch():
     assert "://" not in text
 
 
+def test_the_readme_names_the_locked_version_of_torch():
+    pinned = re.search(r"^torch==[0-9.]+$", (ROOT / "requirements.lock").read_text(), re.M)
+    named = re.findall(r"torch==[0-9.]+", (ROOT / "README.md").read_text())
+    assert set(named) == {pinned.group()}
+
+
 def test_every_package_is_installed():
     listed = set(
         tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
