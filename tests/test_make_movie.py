@@ -19,10 +19,17 @@ ROOT = Path(__file__).parents[1]
 SHORT = ["size_px=12", "n_frames=6", "frames_per_chunk=2", "warm_up_min=0.1"]
 
 
+# A job started in the background of a shell inherits a SIGINT that is ignored; a user's is not.
+AS_A_USER = (
+    "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "sys.argv = sys.argv[1:]; runpy.run_path(sys.argv[0], run_name='__main__')"
+)
+
+
 def _start(*words: str) -> subprocess.Popen:
     search = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "scripts/make_movie.py"), *words],
+        [sys.executable, "-c", AS_A_USER, str(ROOT / "scripts/make_movie.py"), *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -18,7 +18,7 @@ from slime.errors import SlimeError
 from slime.files import append_line, read_lines, write_json, write_text
 from slime.lock import HeldLock
 
-LIBRARIES = ("torch", "numpy", "zarr", "xarray", "dask", "scikit-learn", "matplotlib", "wandb")
+LIBRARIES = ("numpy", "zarr", "xarray", "dask", "scikit-learn", "matplotlib", "wandb")
 
 
 class RunFolder:
@@ -65,6 +65,7 @@ def environment(device: torch.device) -> dict[str, Any]:
     """What a run ran on: versions, machine, git, command line."""
     facts: dict[str, Any] = {
         "python": platform.python_version(),
+        "torch": torch.__version__,  # with its build, which the package's version leaves out
         **{name: importlib.metadata.version(name) for name in LIBRARIES},
         "platform": platform.platform(),
         "device": torch.cuda.get_device_name() if device.type == "cuda" else device.type,
