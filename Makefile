@@ -25,7 +25,7 @@ check: $(READY)
 # The long half: slow tests (documented commands, kills, reproduced figures) and the notebooks.
 verify: $(READY)
 	$(PY) -m pytest -m slow --timeout=1500
-	$(PY) -m pytest --nbmake --nbmake-timeout=600 -p no:jaxtyping notebooks
+	$(PY) -m pytest -o addopts=-q --nbmake --nbmake-timeout=600 notebooks
 
 format: $(READY)
 	$(PY) -m ruff check --fix $(PACKAGES)
