@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,7 +77,7 @@ class Tracker:
         """The command that uploads an offline run."""
         if self._wandb is None or self._wandb.settings.mode != "offline":
             return None
-        return f"wandb sync {Path(self._wandb.dir).parent}"
+        return f"wandb sync {shlex.quote(str(Path(self._wandb.dir).parent))}"
 
 
 def cut_metrics(run: Path, epochs: int) -> None:
