@@ -27,9 +27,9 @@ def main(arguments: Sequence[str]) -> None:
     prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
     rivals = fit_baselines(
         prepared.movies,
-        [s.get("train") for s in prepared.splits],
+        prepared.each("train"),
         config.window,
-        val_splits=[s.get("val") for s in prepared.splits],
+        val_splits=prepared.each("val"),
         memory_budget=config.data.memory_budget,
         device=pick_device(config.device),
         seed=config.seed,

@@ -77,9 +77,9 @@ def main(arguments: Sequence[str]) -> None:
     )
     rivals = fit_baselines(
         prepared.movies,
-        [s.get("train") for s in prepared.splits],
+        prepared.each("train"),
         config.window,
-        val_splits=[s.get("val") for s in prepared.splits],
+        val_splits=prepared.each("val"),
         scale=scale,
         memory_budget=budget,
         device=device,

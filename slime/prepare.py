@@ -110,6 +110,10 @@ class Prepared:
         held = [(m, s[name]) for m, s in zip(self.movies, self.splits, strict=True) if name in s]
         return [m for m, _ in held], [s for _, s in held]
 
+    def each(self, name: str) -> list[Split | None]:
+        """For every movie its split of this name, None where it has none."""
+        return [cut.get(name) for cut in self.splits]
+
 
 def open_stores(data: DataSpec) -> tuple[list[xr.DataArray], list[str]]:
     """All movies of the user's stores, lazily, and the store of each; no pixel is read."""
