@@ -218,7 +218,7 @@ def evaluate(stepper: Step, batches: Iterable[Batch], *, progress: Progress | No
         stepper.eval()
     try:
         with torch.inference_mode():
-            parts = [
+            return Tally.joined(
                 tally_windows(
                     rollout(stepper, batch.past, batch.future.shape[1]),
                     batch.future,
@@ -227,13 +227,10 @@ def evaluate(stepper: Step, batches: Iterable[Batch], *, progress: Progress | No
                     batch.start,
                 )
                 for batch in batches
-            ]
+            )
     finally:
         if isinstance(stepper, nn.Module):
             stepper.train(training)
-    if not parts:
-        raise SlimeError("there is no window to evaluate")
-    return Tally.joined(parts)
 
 
 def turned(batch: Batch, symmetry: int) -> Batch:

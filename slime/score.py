@@ -4,13 +4,13 @@ A mean of batch means depends on the batch size, and a root taken too early cann
 evaluation adds up sums and counts, and everything else (pooling, intervals, horizons) comes after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from einops import reduce
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from slime.errors import SlimeError
@@ -41,16 +41,33 @@ class Tally:
     __radd__ = __add__
 
     @classmethod
-    def joined(cls, parts: Sequence["Tally"]) -> "Tally":
-        """The sum of all parts at once, windows ordered by movie and start."""
-        keys = np.stack(
-            [np.concatenate([p.movie for p in parts]), np.concatenate([p.start for p in parts])]
-        )
-        sums = np.concatenate([p.sums for p in parts])
-        unique, place = np.unique(keys, axis=1, return_inverse=True)
-        added = np.zeros((unique.shape[1], *sums.shape[1:]))
-        np.add.at(added, place.reshape(-1), sums)
-        return cls(unique[0], unique[1], added)
+    def joined(cls, parts: Iterable["Tally"]) -> "Tally":
+        """The sum of all parts at once, windows ordered by movie and start.
+
+        Each part is copied into arrays that grow by doubling and is let go: thousands of small
+        arrays kept between the large ones of an evaluation would pin the memory of these.
+
+        Raises:
+            SlimeError: there is no part.
+        """
+        n, columns = 0, []
+        for part in parts:
+            added = [part.movie, part.start, part.sums]
+            columns = columns or [
+                np.empty((0, *column.shape[1:]), column.dtype) for column in added
+            ]
+            if n + len(part) > len(columns[0]):
+                columns = [_longer(column, max(2 * n, n + len(part))) for column in columns]
+            for column, rows in zip(columns, added, strict=True):
+                column[n : n + len(part)] = rows
+            n += len(part)
+        if not n:
+            raise SlimeError("there is no window to evaluate")
+        movie, start, sums = (column[:n] for column in columns)
+        keys, place = np.unique(np.stack([movie, start]), axis=1, return_inverse=True)
+        total = np.zeros((keys.shape[1], *sums.shape[1:]))
+        np.add.at(total, place.reshape(-1), sums)
+        return cls(keys[0], keys[1], total)
 
     def __len__(self) -> int:
         return len(self.movie)
@@ -74,6 +91,12 @@ class Tally:
         if weights is None:
             return self.sums.sum(axis=0)
         return np.tensordot(weights, self.sums, axes=1)
+
+
+def _longer(rows: Shaped[np.ndarray, "n *rest"], length: int) -> Shaped[np.ndarray, "m *rest"]:
+    """The rows with room for more at the end, `length` in all."""
+    room = np.empty((length - len(rows), *rows.shape[1:]), rows.dtype)
+    return np.concatenate([rows, room])
 
 
 def tally_windows(

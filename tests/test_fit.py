@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -228,3 +230,33 @@ def test_an_absent_device_is_named():
     with pytest.raises(SlimeError, match="device=cudda"):
         pick_device("cudda")
     assert pick_device("cpu").type == "cpu"
+
+
+PEAK_OF_EVALUATION = """
+import resource, sys
+import torch
+from slime.fit import evaluate, persistence
+from slime.stream import Batch
+
+def batches(n):
+    for i in range(n):
+        frames = torch.randn(24, 2, 1, 256, 256)
+        number = torch.arange(24 * i, 24 * i + 24)
+        yield Batch(frames[:, :1], frames[:, 1:], None, torch.zeros(24, dtype=torch.int64), number)
+
+torch.set_num_threads(1)
+evaluate(persistence, batches(6))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+evaluate(persistence, batches(40))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in kB on Linux")
+def test_evaluation_of_more_windows_takes_no_more_memory():
+    """Small arrays that outlive a batch would pin the memory of the large ones around them."""
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK_OF_EVALUATION], capture_output=True, text=True, check=True
+    )
+    a_batch_kb = 24 * 2 * 256 * 256 * 4 // 1024
+    assert int(done.stdout) < 8 * a_batch_kb  # of 40 batches
