@@ -13,9 +13,9 @@ from slime.config import (
     default_tree,
     merged,
     run_tree,
-    settings_of,
 )
 from slime.errors import SlimeError, nearest
+from slime.settings import settings_help, settings_of
 
 FREE_ON_RESUME = ("out", "resume", "test", "device", "score", "landscape", "tracking")
 DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
@@ -191,18 +191,7 @@ def _parsed(word: str) -> Any:
 
 def help_text(usage: str) -> str:
     """The usage and every key with its default and meaning."""
-    rows = [
-        f"  {name}={_as_yaml(default)}".ljust(38) + meaning
-        for name, _, default, meaning in settings_of(RunConfig)
-    ]
-    return "\n".join([usage, "", "Settings (key=default, meaning):", *rows])
-
-
-def _as_yaml(value: Any) -> str:
-    """A default as it would be written on the command line."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return "\n".join([usage, "", "Settings (key=default, meaning):", settings_help(RunConfig)])
 
 
 def wants_help(arguments: Sequence[str]) -> bool:

@@ -1,19 +1,17 @@
 """RunConfig: everything that a run was told, composed of the specs that each noun owns."""
 
 import math
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Literal, get_args, get_origin
+from dataclasses import dataclass, field
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from slime.errors import SlimeError, nearest
+from slime.errors import SlimeError
 from slime.fit import OptimSpec
 from slime.nets import NetSpec
 from slime.prepare import DataSpec
-from slime.settings import setting
+from slime.settings import in_one_line, setting
 from slime.tracking import TrackingSpec
 from slime.windows import WindowSpec
 
@@ -128,7 +126,7 @@ def merged(tree: Any, change: Any) -> Any:
     try:
         return OmegaConf.merge(tree, change)
     except OmegaConfBaseException as error:
-        raise SlimeError(in_one_line(error)) from error
+        raise SlimeError(in_one_line(error, RunConfig)) from error
 
 
 def as_config(tree: Any) -> RunConfig:
@@ -136,34 +134,6 @@ def as_config(tree: Any) -> RunConfig:
     try:
         config = OmegaConf.to_object(tree)
     except OmegaConfBaseException as error:
-        raise SlimeError(in_one_line(error)) from error
+        raise SlimeError(in_one_line(error, RunConfig)) from error
     assert isinstance(config, RunConfig)
     return config
-
-
-def in_one_line(error: Exception) -> str:
-    """'optim.lrr: no such key; did you mean optim.lr?' from OmegaConf's several lines."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    key = next((ln.split(":", 1)[1].strip() for ln in lines if ln.startswith("full_key:")), "")
-    first = lines[0] if lines else type(error).__name__
-    if key and first.startswith("Key "):
-        known = [name for name, *_ in settings_of(RunConfig)]
-        return f"there is no setting {key}{nearest(key, known)} (--help lists all)"
-    choice = re.match(r"Invalid value '(.*)', expected one of \[(.*)\]", first)
-    if choice:
-        known = [word.strip(" '") for word in choice[2].split(",")]
-        return f"{key}={choice[1]} is none of {', '.join(known)}{nearest(choice[1], known)}"
-    return f"{key}: {first}" if key else first
-
-
-def settings_of(spec: type, prefix: str = "") -> Iterator[tuple[str, str, Any, str]]:
-    """Every key of a spec with its kind, default and meaning."""
-    for item in fields(spec):
-        kind: Any = item.type
-        if isinstance(kind, type) and is_dataclass(kind):
-            yield from settings_of(kind, f"{prefix}{item.name}.")
-            continue
-        default = item.default_factory() if callable(item.default_factory) else item.default
-        words = " | ".join(map(str, get_args(kind))) if get_origin(kind) is Literal else ""
-        meaning = item.metadata.get("help", "") + (f" ({words})" if words else "")
-        yield f"{prefix}{item.name}", str(getattr(kind, "__name__", kind)), default, meaning

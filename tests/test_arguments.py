@@ -1,8 +1,9 @@
 import pytest
 
 from slime.arguments import help_text, load_config, load_forecast_config, load_run_config
-from slime.config import RunConfig, config_from_yaml, config_yaml, settings_of
+from slime.config import RunConfig, config_from_yaml, config_yaml
 from slime.errors import SlimeError
+from slime.settings import settings_of
 
 
 def test_nothing_at_all_is_the_demo():

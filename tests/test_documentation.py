@@ -28,7 +28,8 @@ def test_files_and_folders_that_are_named_exist(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_settings_that_are_named_exist(page):
-    from slime.config import RunConfig, settings_of
+    from slime.config import RunConfig
+    from slime.settings import settings_of
 
     known = {name for name, *_ in settings_of(RunConfig)}
     text = (ROOT / page).read_text(encoding="utf-8")
