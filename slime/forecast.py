@@ -10,12 +10,12 @@ import tifffile
 import torch
 import xarray as xr
 import zarr
-from zarr.codecs import ZstdCodec
 
 from slime.checkpoint import SavedRun
 from slime.errors import SlimeError, nearest, span_text
 from slime.files import write_aside
 from slime.frames import blank_frames, read_frames
+from slime.layout import create_frames
 from slime.movie import FRAME_AXES, stored_frames
 from slime.stepper import rollout
 
@@ -143,14 +143,10 @@ def _write_ome_zarr(forecast: xr.DataArray, path: Path) -> None:
     aside = path.with_name(f".{path.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     group = zarr.open_group(str(aside), mode="w", zarr_format=3)
-    group.create_array(
-        "0",
-        data=np.ascontiguousarray(forecast.values),
-        chunks=(1, *forecast.shape[1:]),
-        dimension_names=("t", "c", "y", "x"),
-        compressors=ZstdCodec(level=3, checksum=True),
-        config={"write_empty_chunks": True},
+    pixels = create_frames(
+        group, "0", forecast.shape, forecast.dtype, chunk_frames=1, axes=("t", "c", "y", "x")
     )
+    pixels[:] = np.ascontiguousarray(forecast.values)
     plain = {k: v for k, v in forecast.attrs.items() if v is not None}
     group.attrs.update({**plain, "ome": ome_metadata(forecast)})
     os.replace(aside, path)

@@ -6,7 +6,6 @@ tensors and numbers that the world hands over and gets back.
 """
 
 import os
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,21 @@ import numpy as np
 import torch
 import zarr
 from jaxtyping import UInt16
-from zarr.codecs import ZstdCodec
 
-import slime
 from slime.errors import SlimeError
+from slime.layout import (
+    create_frames,
+    describe_store,
+    finish_store,
+    lost_chunks,
+    open_to_write,
+    write_channel_names,
+    write_coordinate,
+    write_pixel_positions,
+)
 from slime.lock import HeldLock
 from slime.simulate.movie_header import MovieHeader, first_difference, stored_attributes
 
-AXES = ("time", "channel", "y", "x")
 State = dict[str, Any]
 
 
@@ -63,9 +69,7 @@ class MovieWriter:
             self.state = kept["state"]
         else:
             _create(self.partial, self.header)
-        # chunks of zeros would else be left out, as if lost; `open_array` ignores its own `config`
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            self._pixels = zarr.open_array(self.partial / "movie", mode="r+")
+        self._pixels = open_to_write(self.partial, "movie")
 
     def append(
         self,
@@ -85,23 +89,14 @@ class MovieWriter:
         _save_aside(state_path(self.path), {**counts, "state": state()})
 
     def finish(self) -> Path:
-        """Mark the store complete, give it its name and drop the state.
-
-        Metadata are consolidated, since xarray warns at every opening of a store without.
-        """
-        missing = self._pixels.nchunks - self._pixels.nchunks_initialized
+        """Mark the store complete, give it its name and drop the state."""
+        missing = lost_chunks(self._pixels)
         if self.n_written < self.header.n_frames or missing:
             raise RuntimeError(
                 f"{str(self.path)!r} has {self.n_written} of {self.header.n_frames} frames and "
                 f"lacks {missing} chunks: it cannot be finished"
             )
-        group = zarr.open_group(self.partial, mode="r+")
-        group.attrs.update({"n_saturated": self.n_saturated, "complete": True})
-        with warnings.catch_warnings():
-            # zarr 3.1 warns that other readers may not know consolidated metadata; they ignore it
-            warnings.simplefilter("ignore", UserWarning)
-            zarr.consolidate_metadata(group.store)
-        os.rename(self.partial, self.path)
+        finish_store(self.partial, self.path, {"n_saturated": self.n_saturated})
         state_path(self.path).unlink(missing_ok=True)
         return self.path
 
@@ -145,31 +140,11 @@ def _refuse_other_header(partial: Path, header: MovieHeader) -> None:
 def _create(partial: Path, header: MovieHeader) -> None:
     """An empty store: the pixels, every chunk of which is to be written, and the coordinates."""
     group = zarr.open_group(partial, mode="w")
-    pixels = group.create_array(
-        "movie",
-        shape=header.shape,
-        chunks=(header.frames_per_chunk, *header.shape[1:]),
-        dtype="uint16",
-        fill_value=0,
-        dimension_names=AXES,
-        compressors=[ZstdCodec(level=3, checksum=True)],
-        attributes={"written_by": "slime"},
-    )
-    assert pixels.shape == header.shape
-    pixel_um = header.pixel_um
-    _coordinate(group, "time", np.arange(header.n_frames) * header.frame_interval_s, "s")
-    _coordinate(group, "y", (np.arange(header.height_px) + 0.5) * pixel_um, "um")
-    _coordinate(group, "x", (np.arange(header.width_px) + 0.5) * pixel_um, "um")
-    channels: Any = group.create_array(
-        "channel", shape=(len(header.channels),), dtype=str, dimension_names=("channel",)
-    )
-    channels[:] = np.array(header.channels, dtype=np.dtypes.StringDType())
-    # last: only a store with all its arrays says what it is
-    group.attrs.update({**header.attributes(), "slime_version": slime.__version__})
-
-
-def _coordinate(group: zarr.Group, name: str, values: np.ndarray, units: str) -> None:
-    group.create_array(name, data=values, dimension_names=(name,), attributes={"units": units})
+    create_frames(group, "movie", header.shape, "uint16", chunk_frames=header.frames_per_chunk)
+    write_coordinate(group, "time", np.arange(header.n_frames) * header.frame_interval_s, units="s")
+    write_pixel_positions(group, header.height_px, header.width_px, header.pixel_um)
+    write_channel_names(group, header.channels)
+    describe_store(group, header.attributes())
 
 
 def _save_aside(path: Path, content: dict[str, Any]) -> None:

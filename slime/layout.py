@@ -1,0 +1,109 @@
+"""The zarr layout that slime writes: whole frames, a checksum in every chunk, all chunks stored."""
+
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from jaxtyping import Shaped
+from zarr.codecs import ZstdCodec
+
+import slime
+
+AXES = ("time", "channel", "y", "x")
+
+
+def create_frames(
+    group: zarr.Group,
+    name: str,
+    shape: Sequence[int],
+    dtype: Any,
+    *,
+    chunk_frames: int,
+    shard_frames: int | None = None,
+    axes: Sequence[str] = AXES,
+) -> zarr.Array:
+    """An array of frames (time, channel, y, x) to be written, in chunks of whole frames.
+
+    Every chunk is compressed by zstd with a checksum of its content, so that a flipped bit is an
+    error at reading; and every chunk is stored, also one of zeros, so that a lost chunk is known
+    from an empty one. `shard_frames`, a multiple of `chunk_frames`, puts that many into a file.
+    """
+    pixels = group.create_array(
+        name,
+        shape=tuple(shape),
+        chunks=(chunk_frames, *shape[1:]),
+        shards=None if shard_frames is None else (shard_frames, *shape[1:]),
+        dtype=dtype,
+        fill_value=0,
+        dimension_names=axes,
+        compressors=[ZstdCodec(level=3, checksum=True)],
+        attributes={"written_by": "slime"},
+        config={"write_empty_chunks": True},
+    )
+    assert pixels.shape == tuple(shape)
+    return pixels
+
+
+def open_to_write(path: Path, name: str) -> zarr.Array:
+    """The array of frames in an unfinished store; chunks of zeros are stored too."""
+    # `open_array` ignores its own `config`
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        return zarr.open_array(path / name, mode="r+")
+
+
+def write_coordinate(
+    group: zarr.Group,
+    name: str,
+    values: Shaped[np.ndarray, "..."],
+    axes: Sequence[str] | None = None,
+    **attributes: Any,
+) -> None:
+    """Positions along an axis, or what is known of each of them; `units` among the attributes."""
+    group.create_array(
+        name,
+        data=values,
+        dimension_names=tuple(axes) if axes is not None else (name,),
+        attributes=attributes,
+    )
+
+
+def write_channel_names(group: zarr.Group, names: Sequence[str]) -> None:
+    """The names of the channels as the coordinate `channel`."""
+    channels: Any = group.create_array(
+        "channel", shape=(len(names),), dtype=str, dimension_names=("channel",)
+    )
+    channels[:] = np.array(names, dtype=np.dtypes.StringDType())
+
+
+def write_pixel_positions(group: zarr.Group, height: int, width: int, pixel_um: float) -> None:
+    """The centres of the pixels in um as the coordinates `y` and `x`."""
+    write_coordinate(group, "y", (np.arange(height) + 0.5) * pixel_um, units="um")
+    write_coordinate(group, "x", (np.arange(width) + 0.5) * pixel_um, units="um")
+
+
+def describe_store(group: zarr.Group, attributes: Mapping[str, Any]) -> None:
+    """Say what an unfinished store is to hold; last, so that only one with its arrays does."""
+    group.attrs.update({"written_by": "slime", **attributes, "slime_version": slime.__version__})
+
+
+def lost_chunks(pixels: zarr.Array) -> int:
+    """Chunks that are not there."""
+    return pixels.nchunks - pixels.nchunks_initialized
+
+
+def finish_store(partial: Path, path: Path, attributes: Mapping[str, Any]) -> None:
+    """Mark a store complete, consolidate its metadata, and give it its name.
+
+    Metadata are consolidated, since xarray warns at every opening of a store without.
+    """
+    group = zarr.open_group(partial, mode="r+")
+    group.attrs.update({**attributes, "complete": True})
+    with warnings.catch_warnings():
+        # zarr 3.1 warns that other readers may not know consolidated metadata; they ignore it
+        warnings.simplefilter("ignore", UserWarning)
+        zarr.consolidate_metadata(group.store)
+    os.rename(partial, path)
