@@ -15,6 +15,7 @@ from xarray.core import indexing
 
 from slime.axes import Axis
 from slime.chunks import ChunkGrid, FrameChunks
+from slime.engine import read_into, with_engine
 from slime.errors import StoreError, span_text
 from slime.nodes import one_line
 from slime.projection import project
@@ -49,7 +50,8 @@ class StoredFrames(BackendArray):
         channels: Sequence[int] | None = None,
         fill_missing: bool = False,
     ):
-        self.array, self.axes, self.label, self.z = array, tuple(axes), label, z
+        self.array, self.engine = with_engine(array)
+        self.axes, self.label, self.z = tuple(axes), label, z
         self.movie, self.fill_missing = movie, fill_missing
         self._size = size = dict(zip(axes, array.shape, strict=True))
         self.channels = list(range(size.get("channel", 1))) if channels is None else list(channels)
@@ -122,8 +124,13 @@ class StoredFrames(BackendArray):
         channels: Picked | None = None,
         y: Picked | None = None,
         x: Picked | None = None,
+        *,
+        out: Shaped[np.ndarray, "t c y x"] | None = None,
     ) -> tuple[Shaped[np.ndarray, "t c y x"], Bool[np.ndarray, "t c z"] | None]:
         """Frames at these positions, and which of their slices hold anything (None without z).
+
+        Args:
+            out: memory to read into, of the frames' shape and type.
 
         Raises:
             StoreError: a chunk cannot be read, or is lost (see `check_chunks`).
@@ -133,43 +140,59 @@ class StoredFrames(BackendArray):
         x = range(self.shape[3]) if x is None else x
         if not self.fill_missing:
             self.check_chunks(frames)
-        block = np.empty((len(frames), len(channels), len(y), len(x)), self.dtype)
+        shape = (len(frames), len(channels), len(y), len(x))
+        block = np.empty(shape, self.dtype) if out is None else out
         if self.n_z == 1:
-            block[:] = self._slices(frames, channels, y, x)[:, :, 0]
+            self._decode(block[:, :, None], frames, channels, y, x)
             return block, None
         there = np.empty((len(frames), len(channels), self.n_z), bool)
         turn = np.asarray(frames) // self._together(len(frames))
         bounds = [*np.flatnonzero(np.diff(turn, prepend=-1)), len(frames)]
         everywhere = range(self.shape[2]), range(self.shape[3])  # an empty slice is empty all over
         for a, b in pairwise(bounds):
-            raw = self._slices(frames[a:b], channels, *everywhere)
+            shape = (b - a, len(channels), self.n_z, *self.shape[2:])
+            raw = np.empty(shape, self.array.dtype)
+            self._decode(raw, frames[a:b], channels, *everywhere)
             whole, there[a:b] = project(raw, str(self.z), self.fill_value)
             block[a:b] = whole[:, :, _indexer(y)][..., _indexer(x)]
         return block, there
 
-    def _slices(
-        self, frames: Picked, channels: Picked, y: Picked, x: Picked
-    ) -> Shaped[np.ndarray, "t c z y x"]:
-        """Slices as stored, those of a chosen number or without a z axis as one."""
+    def _decode(
+        self,
+        block: Shaped[np.ndarray, "t c z y x"],
+        frames: Picked,
+        channels: Picked,
+        y: Picked,
+        x: Picked,
+    ) -> None:
+        """Slices as stored into `block`, those of a chosen number or without a z axis as one."""
+        movie = self.movie or 0
+        z = slice(self.z, self.z + 1) if isinstance(self.z, int) else slice(None)
         where: dict[str, Any] = {
-            "movie": self.movie or 0,
+            "movie": slice(movie, movie + 1),
             "time": _indexer(frames),
             "channel": _indexer(np.asarray(self.channels)[_indexer(channels)]),
-            "z": self.z if isinstance(self.z, int) else slice(None),
+            "z": z,
             "y": _indexer(y),
             "x": _indexer(x),
         }
         key = tuple(where[axis] for axis in self.axes)
-        basic = not any(isinstance(k, np.ndarray) for k in key)
+        order = ["time", "channel", "z", "y", "x"]
+        absent = [k for k, axis in enumerate(order) if axis not in self.axes]
+        left = [axis for axis in order if axis in self.axes]
+        target = block.squeeze(tuple(absent))
+        if "movie" in self.axes:
+            target, left = target[None], ["movie", *left]
+        target = target.transpose([left.index(axis) for axis in self.axes])  # a view, as stored
         try:
-            raw = np.asarray(self.array[key] if basic else self.array.oindex[key])
+            if any(isinstance(k, np.ndarray) for k in key):
+                target[...] = self.array.oindex[key]
+            elif target.flags.c_contiguous:
+                read_into(self.array, key, target)
+            else:
+                target[...] = self.array[key]
         except Exception as error:
             raise self._unreadable(frames, error) from error
-        left = [a for a, k in zip(self.axes, key, strict=True) if not isinstance(k, int)]
-        for axis in ("channel", "z"):
-            if axis not in left:
-                raw, left = np.expand_dims(raw, 0), [axis, *left]
-        return raw.transpose([left.index(a) for a in ("time", "channel", "z", "y", "x")])
 
     def _unreadable(self, frames: Picked, error: Exception) -> StoreError:
         """Name the first chunk at fault by reading each chunk of these frames alone."""

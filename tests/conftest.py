@@ -73,6 +73,8 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The chunk files read from local stores since the test began, in order."""
     from zarr.storage import LocalStore
 
+    monkeypatch.setenv("SLIME_ENGINE", "zarr")  # the other decoder opens files by itself
+
     read: list[str] = []
     get = LocalStore.get
 
