@@ -6,9 +6,9 @@ ARGS ?=
 TORCH_INDEX ?=
 PY := .venv/bin/python
 READY := .venv/.installed
-PACKAGES := slime baselines scripts tests
+PACKAGES := slime baselines benchmarks scripts tests
 
-.PHONY: train test check verify format clean
+.PHONY: train test check verify bench format clean
 
 train: $(READY)
 	$(PY) scripts/train_slime.py $(ARGS)
@@ -27,6 +27,10 @@ verify: $(READY)
 	$(PY) -m pytest -m slow --timeout=1500
 	$(PY) -m pytest -o addopts=-q --nbmake --nbmake-timeout=600 notebooks
 
+# Speed and memory beside peers and limits; about 12 minutes on two idle cores.
+bench: .venv/.bench
+	$(PY) -m benchmarks $(ARGS)
+
 format: $(READY)
 	$(PY) -m ruff check --fix $(PACKAGES)
 	$(PY) -m ruff format $(PACKAGES)
@@ -37,6 +41,11 @@ $(READY): pyproject.toml requirements.lock
 	test -z "$(TORCH_INDEX)" || $(PY) -m pip install --index-url "$(TORCH_INDEX)" $$(grep "^torch==" requirements.lock)
 	$(PY) -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
 	touch $(READY)
+
+.venv/.bench: $(READY)
+	$(PY) -m pip install --quiet --constraint requirements.lock --editable ".[dev,bench]"
+	$(PY) -m pip install --quiet --no-deps "the_well==1.2.0"
+	touch .venv/.bench
 
 clean:
 	rm -rf .venv build *.egg-info
