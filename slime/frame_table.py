@@ -1,19 +1,23 @@
 """One pass over a movie: what each of its frames tells without being kept."""
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import xarray as xr
-from dask.base import compute
-from dask.delayed import delayed
 from jaxtyping import Bool, Float, Int, Shaped, UInt64
 
 from slime.frames import GIB, not_finite, pass_blocks, read_mask
 from slime.movie import stored_frames
 from slime.progress import Progress
+from slime.schedule import compute_blocks, scheduler
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class FrameTable:
     n_blank_slices: Int[np.ndarray, " t"]
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
     """One frame's entries in the table."""
 
     mean: float
@@ -51,28 +55,66 @@ class _Row(NamedTuple):
     n_blank_slices: int
 
 
-LOST = _Row(np.nan, True, True, 0, 0, 0)  # a frame without any chunk
+class Block(NamedTuple):
+    """Frames as they were read.
+
+    Attributes:
+        counts: True where a pixel counts; None where all do.
+        fill: what a lost chunk reads as.
+        n_blank_slices: of each frame, the z slices that hold nothing.
+    """
+
+    pixels: Shaped[np.ndarray, "t c y x"]
+    counts: Bool[np.ndarray, "t c y x"] | None
+    fill: Any
+    n_blank_slices: list[int]
+
+
+LOST = Row(np.nan, True, True, 0, 0, 0)  # a frame without any chunk
 
 
 def frame_table(
-    movie: xr.DataArray, *, memory_budget: int = 2 * GIB, progress: Progress | None = None
+    movie: xr.DataArray,
+    *,
+    memory_budget: int = 2 * GIB,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> FrameTable:
-    """One pass over all frames by dask threads, in blocks of whole chunks.
+    """One pass over all frames, in blocks of whole chunks, by threads or another executor.
 
     Raises:
         StoreError: a chunk cannot be read, or lone tiles are lost.
         SlimeError: a chunk does not fit `memory_budget` (bytes).
     """
-    n_frames = movie.sizes["time"]
-    blocks, n_at_once = pass_blocks(movie, 0, n_frames, memory_budget=memory_budget)
-    # a few blocks at once, so that progress is seen and memory stays bounded
-    steps = [blocks[i : i + n_at_once] for i in range(0, len(blocks), n_at_once)]
-    rows: list[_Row] = []
-    for step in progress(steps, len(steps), f"reading {movie.name}") if progress else steps:
-        # a partial hides the movie: dask would compute a chunked one whole
-        tasks = [delayed(partial(_block_rows, movie, a, b), pure=False)() for a, b in step]
-        for part in compute(*tasks, scheduler="threads"):
-            rows += part
+    parts = pass_results(
+        partial(_block_rows, movie),
+        movie,
+        memory_budget=memory_budget,
+        progress=progress,
+        executor=executor,
+    )
+    return table_of([row for part in parts for row in part])
+
+
+def pass_results(
+    measure: Callable[[int, int], Result],
+    movie: xr.DataArray,
+    *,
+    memory_budget: int,
+    progress: Progress | None,
+    executor: Executor | None,
+) -> Iterator[Result]:
+    """`measure(start, stop)` of all blocks, in order; a few at once, as memory allows."""
+    blocks, n_at_once = pass_blocks(movie, 0, movie.sizes["time"], memory_budget=memory_budget)
+    steps = progress(blocks, len(blocks), f"reading {movie.name}") if progress else blocks
+    # a partial hides the movie: dask would compute a chunked one whole
+    tasks = (partial(measure, a, b) for a, b in steps)
+    with scheduler() if executor is None else nullcontext(executor) as pool:
+        yield from compute_blocks(tasks, pool, n_at_once=n_at_once)
+
+
+def table_of(rows: Sequence[Row]) -> FrameTable:
+    """The rows of all frames as columns."""
     mean, flat, uniform, digest, n_nonfinite, n_blank_slices = zip(*rows, strict=True)
     return FrameTable(
         np.array(mean, float),
@@ -84,7 +126,12 @@ def frame_table(
     )
 
 
-def _block_rows(movie: xr.DataArray, start: int, stop: int) -> list[_Row]:
+def read_block(movie: xr.DataArray, start: int, stop: int) -> Block | None:
+    """Frames start to stop; None where they have no chunk at all.
+
+    Raises:
+        StoreError: a chunk cannot be read, or lone tiles are lost.
+    """
     stored = stored_frames(movie)
     fill, slices = 0, None
     if stored is None:
@@ -93,14 +140,24 @@ def _block_rows(movie: xr.DataArray, start: int, stop: int) -> list[_Row]:
         fill = stored.fill_value
         if stored.blank[start:stop].all():
             stored.check_chunks(range(start, stop))
-            return [LOST] * (stop - start)
+            return None
         frames, slices = stored.projected(range(start, stop))
     mask = read_mask(movie.isel(time=slice(start, stop)))
     n_blank = [0] * len(frames) if slices is None else (~slices).any(axis=1).sum(axis=1).tolist()
+    return Block(frames, mask, fill, n_blank)
+
+
+def block_rows(block: Block) -> list[Row]:
+    """The table's rows of a block."""
     return [
-        _row(frame, None if mask is None else mask[i], fill, n_blank[i])
-        for i, frame in enumerate(frames)
+        _row(frame, None if block.counts is None else block.counts[i], block.fill, n_blank)
+        for i, (frame, n_blank) in enumerate(zip(block.pixels, block.n_blank_slices, strict=True))
     ]
+
+
+def _block_rows(movie: xr.DataArray, start: int, stop: int) -> list[Row]:
+    block = read_block(movie, start, stop)
+    return [LOST] * (stop - start) if block is None else block_rows(block)
 
 
 def _row(
@@ -108,7 +165,7 @@ def _row(
     mask: Bool[np.ndarray, "c y x"] | None,
     fill: Any,
     n_blank_slices: int,
-) -> _Row:
+) -> Row:
     bad = not_finite(frame)
     counts = ~bad if mask is None else mask & ~bad
     counted_bad = bad if mask is None else mask & bad
@@ -119,14 +176,18 @@ def _row(
     value = first[:, 0, 0]
     empty = same & ((value == fill) | (value == 0) | (np.isnan(value) & np.isnan(fill)))
     hopeless = bad.all(axis=(1, 2)) & ~counted_bad.any(axis=(1, 2))
-    pixels = np.ascontiguousarray(np.where(bad, np.nan, frame), "<f4") if bad.any() else frame
-    pixels = np.ascontiguousarray(pixels, "<f4")
-    digest = hashlib.blake2b(repr(frame.shape).encode() + pixels.tobytes(), digest_size=8)
-    return _Row(
+    return Row(
         float(np.mean(total / n)) if n.all() else np.nan,
         bool((empty | hopeless).any()),
         bool(same.all()),
-        int.from_bytes(digest.digest(), "little"),
+        digest_of(np.where(bad, np.nan, frame) if bad.any() else frame),
         int(counted_bad.sum()),
         n_blank_slices,
     )
+
+
+def digest_of(frame: Shaped[np.ndarray, "c y x"]) -> int:
+    """A hash of pixels as float32; equal frames have equal ones, whatever their stored type."""
+    pixels = np.ascontiguousarray(frame, "<f4")
+    digest = hashlib.blake2b(repr(frame.shape).encode() + pixels.tobytes(), digest_size=8)
+    return int.from_bytes(digest.digest(), "little")

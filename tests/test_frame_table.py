@@ -35,7 +35,7 @@ def test_progress_counts_the_blocks(bare, numbered, monkeypatch):
         yield from steps
 
     frame_table(open_movie(bare(numbered(20))), progress=progress)
-    assert said == [(3, "reading a dish")]  # 20 blocks of a frame, 8 at a time
+    assert said == [(20, "reading a dish")]  # 20 blocks of a frame
 
 
 @pytest.mark.parametrize("dtype", [">u2", "float32", "int64"])
