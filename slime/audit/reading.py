@@ -70,12 +70,11 @@ def read_segments(movie: xr.DataArray, start: int, stop: int) -> Iterator[Segmen
         yield Segment(start, stop, read_block(movie, start, stop))
         return
     except StoreError:
-        broken = list(_broken_chunks(movie, start, stop))
-        if not broken:
+        broken, bad = list(_broken_chunks(movie, start, stop)), _hollow(movie)[start:stop].copy()
+        for chunk in broken:
+            bad[max(chunk.start - start, 0) : chunk.stop - start] = True
+        if not bad.any():
             raise
-    bad = np.zeros(stop - start, bool)
-    for chunk in broken:
-        bad[max(chunk.start - start, 0) : chunk.stop - start] = True
     edges = [0, *(np.flatnonzero(np.diff(bad)) + 1).tolist(), stop - start]
     for i, a in enumerate(edges[:-1]):
         a, b = start + a, start + edges[i + 1]
@@ -84,6 +83,12 @@ def read_segments(movie: xr.DataArray, start: int, stop: int) -> Iterator[Segmen
             yield Segment(a, b, None, own)
         else:
             yield Segment(a, b, read_block(movie, a, b))
+
+
+def _hollow(movie: xr.DataArray) -> Bool[np.ndarray, " t"]:
+    """Frames of which a shard is an empty file, which some decoders refuse."""
+    stored = stored_frames(movie)
+    return np.zeros(movie.sizes["time"], bool) if stored is None else stored.chunks.hollow
 
 
 def _broken_chunks(movie: xr.DataArray, start: int, stop: int) -> Iterator[Broken]:
