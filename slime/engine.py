@@ -13,7 +13,6 @@ from slime.errors import SlimeError
 
 CHOICE = "SLIME_ENGINE"  # environment variable: auto, zarr or zarrs
 PIPELINE = "zarrs.ZarrsCodecPipeline"
-DECODED_AT_ONCE = 10  # chunks that zarr-python decodes side by side, by its own default
 
 
 def with_engine(array: zarr.Array) -> tuple[zarr.Array, str]:
@@ -75,8 +74,6 @@ def read_into(array: zarr.Array, key: tuple[Any, ...], out: Shaped[np.ndarray, "
         raise RuntimeError(str(panic)) from panic
 
 
-def working_nbytes(array: zarr.Array, engine: str, n_chunks: int) -> int:
-    """Decoded bytes that the decoder holds beside its result while it reads `n_chunks` chunks."""
-    at_once = os.cpu_count() or 1 if engine == "zarrs" else DECODED_AT_ONCE
-    cell = array.dtype.itemsize * int(np.prod([float(n) for n in array.chunks]))
-    return min(n_chunks, at_once) * cell
+def chunks_at_once(engine: str) -> int:
+    """Chunks that the decoder holds decoded beside its result while it reads many."""
+    return os.cpu_count() or 1 if engine == "zarrs" else zarr.config.get("async.concurrency")

@@ -9,25 +9,42 @@ import xarray as xr
 from jaxtyping import Bool, Shaped
 
 from slime.errors import SlimeError, StoreError, span_text
-from slime.movie import stored_frames
+from slime.movie import stored_source
 
 GIB = 1 << 30
 PASS_BYTES = 16 << 20  # decoded by one task of a pass over a movie
 MOST_AT_ONCE = 8  # tasks of a pass in memory at once
+WHOLE = (slice(None), slice(None))  # the area of a whole frame
 
 
 def read_frames(
-    movie: xr.DataArray, start: int, stop: int
+    movie: xr.DataArray,
+    start: int,
+    stop: int,
+    *,
+    area: tuple[slice, slice] = WHOLE,
+    out: Shaped[np.ndarray, "t c y x"] | None = None,
 ) -> tuple[Shaped[np.ndarray, "t c y x"], Bool[np.ndarray, "t c y x"] | None]:
     """Frames start to stop as stored, and their mask (True counts) where the movie has one.
+
+    Args:
+        area: rows and columns to read; only their chunks are decoded.
+        out: memory of the frames' shape and type that may be read into; where the frames are in
+            memory already, these are given instead.
 
     Raises:
         StoreError: a chunk is lost or cannot be read, or a pixel that counts is not finite.
     """
-    part = movie.isel(time=slice(start, stop))
-    # one thread: several blocks are read at once, each by a thread of its own
-    frames = part.variable.compute(scheduler="synchronous").values
-    mask = read_mask(part)
+    source, where = stored_source(movie), (slice(start, stop), slice(None), *area)
+    mask = read_mask(movie[where]) if "mask" in movie.coords else None
+    if source is None:
+        # one thread: several blocks are read at once, each by a thread of its own
+        frames = movie.variable[where].compute(scheduler="synchronous").values
+    else:
+        time, channel, y, x = source.positions
+        frames, _ = source.frames.projected(
+            time[start:stop], channel, y[area[0]], x[area[1]], out=out
+        )
     if frames.dtype.kind == "f":
         frames = _finite(movie, frames, mask, start)
     return frames, mask
@@ -74,6 +91,8 @@ def _finite(
     Pixels that are masked out and not finite read as the mean of their frame's finite pixels, the
     most neutral input; they are left out of every loss and score.
     """
+    if _sums_are_finite(frames):
+        return frames
     bad = not_finite(frames)
     if not bad.any():
         return frames
@@ -90,12 +109,32 @@ def _finite(
     return frames
 
 
-def chunk_frames(movie: xr.DataArray) -> int:
-    """Frames that are decoded together."""
-    stored = stored_frames(movie)
-    if stored is not None:
-        return stored.chunk_frames
-    return max(movie.chunks[0]) if movie.chunks else 1
+def _sums_are_finite(frames: Shaped[np.ndarray, "t c y x"]) -> bool:
+    """Whether each frame's sum in float32 is a number: then so are its pixels, seen faster."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = [np.add.reduce(frame, axis=None, dtype=np.float32) for frame in frames]
+    return bool(np.isfinite(sums).all())
+
+
+def chunk_grid(movie: xr.DataArray) -> tuple[int, int]:
+    """Frames that are decoded together, and the first frame at which such a run begins."""
+    source = stored_source(movie)
+    if source is not None:
+        times, length = source.positions[0], source.frames.chunk_frames
+        if not isinstance(times, range):
+            return 1, 0
+        length //= math.gcd(length, times.step)  # frames of the movie in a whole number of chunks
+        return length, -(times.start // times.step) % length
+    if movie.chunks:
+        length = max(movie.chunks[0])
+        return length, movie.chunks[0][0] % length
+    return 1, 0
+
+
+def area_shape(movie: xr.DataArray, area: tuple[slice, slice]) -> tuple[int, int, int]:
+    """Channels, rows and columns of a frame's area."""
+    n_channels, height, width = movie.shape[1:]
+    return n_channels, len(range(height)[area[0]]), len(range(width)[area[1]])
 
 
 def frame_nbytes(movie: xr.DataArray) -> int:
@@ -103,11 +142,12 @@ def frame_nbytes(movie: xr.DataArray) -> int:
     return math.prod(movie.shape[1:]) * (movie.dtype.itemsize + ("mask" in movie.coords))
 
 
-def reading_nbytes(movie: xr.DataArray, n_frames: int) -> int:
-    """Bytes needed beside the result while frames are read."""
-    stored = stored_frames(movie)
-    own = n_frames * frame_nbytes(movie)
-    return stored.reading_nbytes(n_frames) if stored is not None else own
+def reading_nbytes(movie: xr.DataArray, n_frames: int, *, side_by_side: bool = True) -> int:
+    """Bytes needed beside the result while frames are read, chunks side by side or one by one."""
+    source = stored_source(movie)
+    if source is not None:
+        return source.frames.reading_nbytes(n_frames, side_by_side=side_by_side)
+    return n_frames * frame_nbytes(movie)
 
 
 def pass_blocks(
@@ -118,7 +158,7 @@ def pass_blocks(
     Raises:
         SlimeError: not even one chunk fits.
     """
-    chunk = chunk_frames(movie)
+    chunk, offset = chunk_grid(movie)
     frame, pixels = frame_nbytes(movie), math.prod(movie.shape[1:])
 
     def cost(n: int) -> int:
@@ -135,5 +175,6 @@ def pass_blocks(
             f"{cost(length) / GIB:.2g} GiB, but data.memory_gib is {memory_budget / GIB:.2g}: "
             "raise it, or write shorter chunks"
         )
-    edges = [start, *range((start // length + 1) * length, stop, length), stop]
+    first = offset + ((start - offset) // length + 1) * length
+    edges = [start, *range(first, stop, length), stop]
     return list(pairwise(edges)), n_at_once

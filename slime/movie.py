@@ -1,7 +1,7 @@
 """A store as a lazy, checked movie: axes time, channel, y, x in the stored dtype."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ from slime.errors import SlimeError, StoreError, nearest
 from slime.labels import experiment_of, store_label
 from slime.masks import read_mask
 from slime.nodes import open_node
-from slime.store import BlankFrames, StoredFrames, lazy_variable
+from slime.store import BlankFrames, Picked, StoredFrames, lazy_variable, positions
 
 
 def open_movie(
@@ -139,11 +139,33 @@ def check_movie(movie: xr.DataArray) -> xr.DataArray:
 
 def stored_frames(movie: xr.DataArray) -> StoredFrames | None:
     """What a movie of open_movie reads from; None for arrays in memory, cut or changed movies."""
+    source = stored_source(movie)
+    return source.frames if source is not None and source.whole else None
+
+
+class Source(NamedTuple):
+    """The store that a movie is read from, and which of its positions along each axis."""
+
+    frames: StoredFrames
+    positions: tuple[Picked, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether the movie is all that the store holds."""
+        shape = self.frames.shape
+        return all(k == range(n) for k, n in zip(self.positions, shape, strict=True))
+
+
+def stored_source(movie: xr.DataArray) -> Source | None:
+    """Where the frames of a movie of open_movie lie, also of one cut along its axes; else None."""
     lazy = movie.variable._data  # xarray has no public way to see lazy data without reading it
     if not isinstance(lazy, indexing.LazilyIndexedArray):
         return None
-    whole = all(k == slice(None) for k in lazy.key.tuple)
-    return lazy.array if whole and isinstance(lazy.array, StoredFrames) else None
+    keys, frames = lazy.key.tuple, lazy.array
+    if not isinstance(frames, StoredFrames) or any(isinstance(k, int) for k in keys):
+        return None
+    pairs = zip(keys, frames.shape, strict=True)
+    return Source(frames, tuple(positions(k, n) for k, n in pairs))
 
 
 def _chosen_array(node: Any, variable: str | None, mask: Any, store: Any) -> zarr.Array:

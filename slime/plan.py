@@ -14,8 +14,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-MIN_BLOCK_FRAMES = 8  # shorter blocks cost more per read than they add to the shuffle
-
 
 @dataclass(frozen=True)
 class Block:
@@ -38,17 +36,18 @@ class Block:
         return self.stop + self.after
 
 
-def time_blocks(start: int, stop: int, chunk_frames: int, span: int) -> list[tuple[int, int]]:
-    """Runs of whole chunks that cover frames start to stop, each at least `span - 1` frames.
+def time_blocks(
+    start: int, stop: int, chunk_frames: int, wanted: int, offset: int = 0
+) -> list[tuple[int, int]]:
+    """Runs of whole chunks that cover frames start to stop, each of at least `wanted` frames.
 
-    The first and last run are cut at the range's ends.
+    Chunks begin at frame `offset`. The first and last run are cut at the range's ends.
 
-    >>> time_blocks(5, 40, chunk_frames=16, span=3)
+    >>> time_blocks(5, 40, chunk_frames=16, wanted=8)
     [(5, 16), (16, 32), (32, 40)]
     """
-    wanted = max(MIN_BLOCK_FRAMES, span - 1)
     length = -(-wanted // chunk_frames) * chunk_frames
-    edges = np.arange(start // length * length, stop, length)
+    edges = np.arange((start - offset) // length * length + offset, stop, length)
     starts = np.maximum(edges, start)
     return [(int(a), int(b)) for a, b in zip(starts, [*starts[1:], stop], strict=True) if a < b]
 
@@ -177,3 +176,17 @@ def epoch_plan(
     corner = rng.integers(0, room + 1)
     turn = np.argsort(keys, kind="stable")
     return Epoch(movie[turn], start[turn], block[turn], corner[turn], order)
+
+
+def share_of(
+    starts: Sequence[Int[np.ndarray, " _"]], rank: int, world_size: int
+) -> list[Int[np.ndarray, " _"]]:
+    """The windows of one of `world_size` processes: a run of them in time, as long as the others'.
+
+    Runs keep the chunks that two processes both read down to those at their borders. Sizes differ
+    by one window at most.
+    """
+    n = sum(map(len, starts))
+    first, stop = n * rank // world_size, n * (rank + 1) // world_size
+    before = np.cumsum([0, *map(len, starts)])[:-1].tolist()
+    return [s[max(first - a, 0) : max(stop - a, 0)] for s, a in zip(starts, before, strict=True)]

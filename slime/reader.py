@@ -1,52 +1,49 @@
 """Blocks of frames read ahead in threads, each chunk once, no more in memory than were planned."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Bool, Shaped
+from jaxtyping import Shaped
 
-from slime.frames import read_frames
+from slime.frames import WHOLE, area_shape, read_frames
+from slime.gather import Frames, Held
 from slime.plan import Block, Epoch
 
-READ_AHEAD = 2  # blocks in flight beside those that are being mixed; as many threads
+READ_AHEAD = 2  # blocks in flight beside those that are being mixed, at most; as many threads
+
+Area = tuple[slice, slice]
 
 
-class Held(NamedTuple):
-    """Frames in memory, from frame `first` of their movie on, with their mask if there is one."""
-
-    first: int
-    frames: Shaped[np.ndarray, "t c y x"]
-    mask: Bool[np.ndarray, "t c y x"] | None
-
-    def cut(self, first: int, stop: int) -> "Held":
-        """A copy of the frames first to stop, so that the others can be freed."""
-        rows = slice(first - self.first, stop - self.first)
-        mask = None if self.mask is None else self.mask[rows].copy()
-        return Held(first, self.frames[rows].copy(), mask)
+def read_held(
+    movie: xr.DataArray,
+    start: int,
+    stop: int,
+    area: Area = WHOLE,
+    out: Shaped[np.ndarray, "t c y x"] | None = None,
+) -> Frames:
+    """Frames start to stop of a movie in memory, or the given area of them."""
+    pixels, mask = read_frames(movie, start, stop, area=area, out=out)
+    return Frames(start, pixels, mask, (area[0].start or 0, area[1].start or 0))
 
 
-def read_held(movie: xr.DataArray, start: int, stop: int) -> Held:
-    """Frames start to stop of a movie in memory."""
-    return Held(start, *read_frames(movie, start, stop))
-
-
-def read_whole(movie: xr.DataArray, blocks: Sequence[tuple[int, int]]) -> Held:
+def read_whole(movie: xr.DataArray, blocks: Sequence[tuple[int, int]], area: Area) -> Frames:
     """Consecutive blocks as one run of frames, read in threads without a second copy of all."""
     first, stop = blocks[0][0], blocks[-1][1]
-    shape = (stop - first, *movie.shape[1:])
-    frames = np.empty(shape, movie.dtype)
+    shape = (stop - first, *area_shape(movie, area))
+    pixels = np.empty(shape, movie.dtype)
     mask = np.empty(shape, bool) if "mask" in movie.coords else None
 
     def fill(block: tuple[int, int]) -> None:
         rows = slice(block[0] - first, block[1] - first)
-        held = read_held(movie, *block)
-        frames[rows] = held.frames
+        held = read_held(movie, *block, area, pixels[rows])
+        if held.pixels.base is not pixels:
+            pixels[rows] = held.pixels
         if mask is not None and held.mask is not None:
             mask[rows] = held.mask
 
@@ -55,26 +52,40 @@ def read_whole(movie: xr.DataArray, blocks: Sequence[tuple[int, int]]) -> Held:
         list(pool.map(fill, blocks))
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-    return Held(first, frames, mask)
+    return Frames(first, pixels, mask, (area[0].start or 0, area[1].start or 0))
 
 
 class BlockReader:
     """The blocks of an epoch, from its window number `begin` on; a context, for its threads.
 
     A block that needs the last frames of its predecessor, or the first ones of the segment after
-    it, gets a copy that was kept when these were read. At most `n_held` blocks are in memory.
+    it, gets a copy that was kept when these were read. At most `n_held` blocks are in memory, and
+    memory that a block gives back takes the next one.
+
+    Args:
+        areas: for each block the rows and columns that its windows and its neighbours' need.
     """
 
     def __init__(
-        self, movies: Sequence[xr.DataArray], epoch: Epoch, span: int, n_held: int, begin: int
+        self,
+        movies: Sequence[xr.DataArray],
+        epoch: Epoch,
+        span: int,
+        areas: Sequence[Area],
+        *,
+        n_held: int,
+        begin: int,
     ):
         self.movies, self.epoch, self.n_edge, self.n_held = movies, epoch, span - 1, n_held
+        self.areas = areas
         self.n_frames_read, self.wait_s, self.most_held = 0, 0.0, 0
         self._last_row = np.full(len(epoch.order), -1)
         np.maximum.at(self._last_row, epoch.block, np.arange(len(epoch.block)))
         self._needed = np.flatnonzero(self._last_row >= begin).tolist()
         self._n_asked, self._lock = 0, threading.Lock()
         self._blocks: dict[int, Future[Held]] = {}
+        self._memory: dict[int, np.ndarray] = {}
+        self._spare: list[np.ndarray] = []
         self._edges = self._kept_edges()
         self._pool = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="slime-read")
 
@@ -100,6 +111,7 @@ class BlockReader:
             yield held
             if self._last_row[place] == row:
                 del self._blocks[place], held
+                self._spare.append(self._memory.pop(place))
 
     def _ask(self, place: int) -> None:
         """Have the blocks up to this place read, and those after it while there is room."""
@@ -111,12 +123,12 @@ class BlockReader:
             self._n_asked += 1
             self.most_held = max(self.most_held, len(self._blocks))
 
-    def _kept_edges(self) -> dict[tuple[int, str], Future[Held]]:
+    def _kept_edges(self) -> dict[tuple[int, str], Future[Frames]]:
         """A future for each edge that a later block will want of an earlier one."""
         order, needed = self.epoch.order, set(self._needed)
         self._before = {(b.movie, b.stop): place for place, b in enumerate(order)}
         self._after = {(b.movie, b.start): place for place, b in enumerate(order)}
-        edges: dict[tuple[int, str], Future[Held]] = {}
+        edges: dict[tuple[int, str], Future[Frames]] = {}
         for place in self._needed:
             block = order[place]
             before = self._before.get((block.movie, block.start), place)
@@ -139,8 +151,8 @@ class BlockReader:
             raise
 
     def _joined(self, place: int) -> Held:
-        block = self.epoch.order[place]
-        core = self._read(block, block.start, block.stop)
+        block, area = self.epoch.order[place], self.areas[place]
+        core = self._read(block, block.start, block.stop, area, self._room(place))
         n = min(self.n_edge, block.stop - block.start)
         for side, first in (("end", block.stop - n), ("start", block.start)):
             wanted = self._edges.get((place, side))
@@ -153,29 +165,74 @@ class BlockReader:
         if block.after:
             after = self._after[block.movie, block.stop]
             parts.append(self._edge(block, (after, "start"), block.stop, block.last))
-        return _joined(parts)
+        return Held(tuple(parts))
 
-    def _edge(self, block: Block, source: tuple[int, str], first: int, stop: int) -> Held:
+    def _room(self, place: int) -> Shaped[np.ndarray, "t c y x"]:
+        """Memory for a block: what an earlier one has left, where that is enough."""
+        block = self.epoch.order[place]
+        movie = self.movies[block.movie]
+        shape = (block.stop - block.start, *area_shape(movie, self.areas[place]))
+        nbytes = math.prod(shape) * movie.dtype.itemsize
+        with self._lock:
+            memory = self._spare.pop() if self._spare else np.empty(0, np.uint8)
+            if memory.nbytes < nbytes:
+                memory = np.empty(nbytes, np.uint8)
+            self._memory[place] = memory
+        return memory[:nbytes].view(movie.dtype).reshape(shape)
+
+    def _edge(self, block: Block, source: tuple[int, str], first: int, stop: int) -> Frames:
         """Frames first to stop as kept, else (a resumed epoch) from the store."""
         kept = self._edges.get(source)
         if kept is None:
-            return self._read(block, first, stop)
+            return self._read(block, first, stop, self.areas[source[0]])
         held = kept.result()
         del self._edges[source]  # not before: the lender looks for it when it has read
         return held if held.first == first else held.cut(first, stop)
 
-    def _read(self, block: Block, start: int, stop: int) -> Held:
+    def _read(
+        self,
+        block: Block,
+        start: int,
+        stop: int,
+        area: Area,
+        out: Shaped[np.ndarray, "t c y x"] | None = None,
+    ) -> Frames:
         with self._lock:
             self.n_frames_read += stop - start
-        return read_held(self.movies[block.movie], start, stop)
+        return read_held(self.movies[block.movie], start, stop, area, out)
 
 
-def _joined(parts: Sequence[Held]) -> Held:
-    if len(parts) == 1:
-        return parts[0]
-    masks = [p.mask for p in parts if p.mask is not None]
-    return Held(
-        parts[0].first,
-        np.concatenate([p.frames for p in parts]),
-        np.concatenate(masks) if masks else None,
+def block_areas(
+    movies: Sequence[xr.DataArray], epoch: Epoch, crop: tuple[int, int] | None, begin: int
+) -> list[Area]:
+    """For each block of an epoch the rows and columns that windows from number `begin` on need.
+
+    The frames of a movie with a mask are needed whole: its masked pixels read as a frame's mean.
+    """
+    order = epoch.order
+    if crop is None:
+        return [WHOLE] * len(order)
+    low = np.full((len(order), 2), np.iinfo(np.int64).max)
+    high = np.zeros((len(order), 2), np.int64)
+    before = {(b.movie, b.stop): place for place, b in enumerate(order)}
+    after = {(b.movie, b.start): place for place, b in enumerate(order)}
+    neighbours = np.array(
+        [
+            (
+                before[b.movie, b.start] if b.before else place,
+                place,
+                after[b.movie, b.stop] if b.after else place,
+            )
+            for place, b in enumerate(order)
+        ]
     )
+    corner = epoch.corner[begin:]
+    for touched in neighbours[epoch.block[begin:]].T:
+        np.minimum.at(low, touched, corner)
+        np.maximum.at(high, touched, corner + np.array(crop))
+    return [
+        WHOLE
+        if "mask" in movies[b.movie].coords or (high[i] == 0).any()
+        else (slice(int(low[i, 0]), int(high[i, 0])), slice(int(low[i, 1]), int(high[i, 1])))
+        for i, b in enumerate(order)
+    ]

@@ -13,9 +13,9 @@ from jaxtyping import Bool, Shaped
 from xarray.backends import BackendArray
 from xarray.core import indexing
 
-from slime.axes import Axis
+from slime.axes import FRAME_AXES, Axis
 from slime.chunks import ChunkGrid, FrameChunks
-from slime.engine import read_into, with_engine
+from slime.engine import chunks_at_once, read_into, with_engine
 from slime.errors import StoreError, span_text
 from slime.nodes import one_line
 from slime.projection import project
@@ -86,8 +86,12 @@ class StoredFrames(BackendArray):
         """True for stores of ours, in which every chunk was written, also the empty ones."""
         return self.array.attrs.get("written_by") == "slime"
 
-    def reading_nbytes(self, n_frames: int) -> int:
-        """Bytes needed beside the result while this many frames are read: whole chunks, decoded."""
+    def reading_nbytes(self, n_frames: int, *, side_by_side: bool = True) -> int:
+        """Bytes needed beside the result while this many frames are read: whole chunks, decoded.
+
+        Args:
+            side_by_side: False leaves out that the decoder works on several chunks at once.
+        """
         chunk = dict(zip(self.axes, self.array.chunks, strict=True))
         decoded = self.array.dtype.itemsize
         for axis in ("channel", "y", "x", "z"):
@@ -98,7 +102,13 @@ class StoredFrames(BackendArray):
         decoded *= chunk.get("movie", 1)
         together = self._together(n_frames) if self.n_z > 1 else n_frames
         n_decoded = -(-together // self.chunk_frames) * self.chunk_frames
-        return decoded * n_decoded * (2 if self.n_z > 1 else 1)
+        if self.n_z > 1:
+            return decoded * n_decoded * 2
+        cell = self.array.dtype.itemsize * math.prod(self.array.chunks)
+        at_once = (chunks_at_once(self.engine) if side_by_side else 1) * cell
+        # another order of axes is decoded whole, and then turned
+        in_order = self.axes == tuple(a for a in ("movie", *FRAME_AXES) if a in self.axes)
+        return min(at_once, decoded * n_decoded) + (0 if in_order else decoded * n_decoded)
 
     def _together(self, n_frames: int) -> int:
         """Frames to project at once: whole chunks of about PROJECTION_BYTES."""
@@ -112,7 +122,7 @@ class StoredFrames(BackendArray):
         )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        picked = [_positions(k, n) for k, n in zip(key, self.shape, strict=True)]
+        picked = [positions(k, n) for k, n in zip(key, self.shape, strict=True)]
         block, _ = self.projected(*picked)
         whole = slice(None)
         dropped = tuple(0 if isinstance(k, (int, np.integer)) else whole for k in key)
@@ -250,7 +260,8 @@ class StoredFrames(BackendArray):
         _ = self.blank  # raises where our own store has lost frames
 
 
-def _positions(key: Any, n: int) -> Picked:
+def positions(key: Any, n: int) -> Picked:
+    """The positions along an axis of `n` that a key (number, slice, array of numbers) picks."""
     if isinstance(key, (int, np.integer)):
         return range(n)[int(key) : int(key) + 1]
     return range(n)[key] if isinstance(key, slice) else np.asarray(key)

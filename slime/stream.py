@@ -1,9 +1,8 @@
 """Batches of windows from movies of any size: resident where they fit, streamed by blocks else."""
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,14 +13,15 @@ from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from slime.batchable import check_batchable
 from slime.errors import SlimeError
-from slime.frames import GIB, chunk_frames, frame_nbytes, read_frames, reading_nbytes
+from slime.frames import GIB, WHOLE, area_shape, chunk_grid, frame_nbytes, read_frames
+from slime.gather import Frames, Held, Ring, starts_on
+from slime.mixing import Mixing, block_length, mixing
 from slime.movie import check_movie
-from slime.plan import Epoch, epoch_plan, time_blocks
-from slime.reader import READ_AHEAD, BlockReader, Held, read_whole
+from slime.on_device import DeviceFrames, fits_on
+from slime.plan import Epoch, epoch_plan, share_of, time_blocks
+from slime.reader import Area, BlockReader, block_areas, read_whole
 from slime.split import Split
 from slime.windows import WindowSpec, starts_clear_of, window_starts
-
-RING = 8  # batch buffers kept for reuse
 
 
 class Batch(NamedTuple):
@@ -38,10 +38,10 @@ class WindowStream(IterableDataset[Batch]):
     """All windows of the splits as batches, each exactly once an epoch.
 
     Where the splits fit `memory_budget` in their stored dtype they are decoded once, in the
-    constructor, and shuffled fully; else blocks are read ahead in threads, each chunk once an
-    epoch, and mixed (see slime.plan). Each `iter()` is the next epoch, in an order that depends on
-    seed, epoch and budget alone; seed=None keeps time order. Windows that touch a frame marked in
-    the movie's coord `blank` are left out.
+    constructor, and shuffled fully (on a CUDA device with room they live there); else blocks are
+    read ahead in threads, each chunk once an epoch, and mixed (see slime.plan). Each `iter()` is
+    the next epoch, in an order that depends on seed, epoch, budget and world_size alone; seed=None
+    keeps time order. Windows that touch a frame marked in the movie's coord `blank` are left out.
 
     Iterate it, or `DataLoader(stream, batch_size=None)`. A batch's memory is used again once
     nothing refers to it.
@@ -49,14 +49,25 @@ class WindowStream(IterableDataset[Batch]):
     Args:
         movies: movies of equal channels and, without `crop`, equal size.
         splits: for each movie the frames to take windows from.
-        memory_budget: bytes of decoded frames held at once, batches apart.
+        batch_size: windows in a batch, those of all ranks together.
+        memory_budget: bytes of decoded frames held at once; batches and what the decoder itself
+            needs for a chunk or two come on top.
         crop: (height, width) in pixels cut from each window: at random, or from the middle where
-            seed is None.
+            seed is None. Spatial chunks that no crop touches are not read.
         device: where batches arrive.
+        rank, world_size: which of how many processes this is. Each gets its part of the windows,
+            none twice, and as many batches as the others (of nearly equal sizes; a batch may be
+            empty where there are fewer windows than ranks). Resident, the ranks' i-th batches
+            together are the i-th batch of one process; streamed, each rank reads a time of its own.
+
+    Attributes:
+        n_windows: windows in an epoch, of this rank.
+        resident: whether the frames are held in memory.
+        frames_read, wait_s: frames decoded, and seconds that batches waited for them, so far.
 
     Raises:
         SlimeError: lists of unequal length, sizes that cannot share a batch, a gap shorter than
-            span - 1, no window, pixels that are not finite, or a budget too small for the blocks
+            span - 1, no window, pixels that are not finite, or a budget too small for the block
             that one window needs.
     """
 
@@ -71,56 +82,92 @@ class WindowStream(IterableDataset[Batch]):
         memory_budget: int = 2 * GIB,
         crop: tuple[int, int] | None = None,
         device: str | torch.device = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
     ):
         self.movies, self.splits, self.spec = list(movies), list(splits), spec
         self.batch_size, self.seed, self.crop = batch_size, seed, crop
         self.memory_budget, self.device = memory_budget, torch.device(device)
+        self.rank, self.world_size = rank, world_size
         check_batchable(self.movies, self.splits, spec, crop)
         if batch_size < 1:
             raise SlimeError(f"optim.batch_size={batch_size} must be at least 1")
         if seed is not None and seed < 0:
             raise SlimeError(f"seed={seed} must be 0 or more")
+        if not 0 <= rank < world_size:
+            raise SlimeError(f"rank={rank} must be from 0 to {world_size - 1}, the world_size - 1")
         pairs = zip(self.movies, self.splits, strict=True)
         self.starts = [usable_starts(movie, split, spec) for movie, split in pairs]
-        if not self.n_windows:
+        self._n_all = sum(map(len, self.starts))
+        if not self._n_all:
             raise SlimeError(
                 f"no window of {spec.span} frames is free of blank frames in split "
                 f"{self.splits[0].name!r}: a smaller window.n_in or step would do"
             )
-        self._ranges = [
-            time_blocks(s.start, s.stop, chunk_frames(m), spec.span)
-            for m, s in zip(self.movies, self.splits, strict=True)
-        ]
         self._epoch, self._batch, self._resumes = -1, 0, False
-        self._ring: list[np.ndarray] = []
+        self._ring = Ring(self.device)
         self.wait_s, self.frames_read, self.blocks_held = 0.0, 0, 0
-        nbytes = sum(
-            len(s) * frame_nbytes(m) for m, s in zip(self.movies, self.splits, strict=True)
-        )
-        self.resident = nbytes <= memory_budget
-        self._n_live = None if self.resident else self._live_blocks()
-        self._held = self._whole() if self.resident else []
+        self._areas = [self._fixed_area(movie) for movie in self.movies]
+        nbytes = [self._frame_nbytes(i) for i in range(len(self.movies))]
+        total = sum(len(s) * n for s, n in zip(self.splits, nbytes, strict=True))
+        self.resident = total <= memory_budget
+        if not self.resident:
+            self.starts = share_of(self.starts, rank, world_size)
+        self._ranges = self._blocks(nbytes)
+        self._mixing: Mixing | None = None
+        self._held: list[Frames] = []
+        self._on_device: DeviceFrames | None = None
+        if not self.resident:
+            self._mixing = mixing(
+                self.movies, self._ranges, nbytes, span=spec.span, memory_budget=memory_budget
+            )
+            return
+        self._held = self._whole()
+        if fits_on(self.device, total):
+            self._on_device = DeviceFrames(self._held, self.device)
+            self._held = []
 
     @property
     def n_windows(self) -> int:
-        """Windows in an epoch."""
-        return sum(map(len, self.starts))
+        """Windows in an epoch, of this rank."""
+        if not self.resident or self.world_size == 1:
+            return sum(map(len, self.starts))
+        return sum(b - a for a, b in (self._rows(i) for i in range(len(self))))
 
     def __len__(self) -> int:
         """Batches in an epoch; the last may be smaller."""
-        return math.ceil(self.n_windows / self.batch_size)
+        return math.ceil(self._n_all / self.batch_size)
 
-    def state_dict(self) -> dict[str, int]:
-        """The position: the epoch under way and the batches of it that were handed out."""
-        return {"epoch": self._epoch, "batch": self._batch}
+    def state_dict(self) -> dict[str, Any]:
+        """The position: the epoch under way and the batches of it that were handed out.
 
-    def load_state_dict(self, state: dict[str, int]) -> None:
+        Beside it stands what the order within an epoch depends on.
+        """
+        return {"epoch": self._epoch, "batch": self._batch, **self._order_depends_on()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a position: the next `iter()` gives what was left of that epoch.
 
-        The order is the same for the same seed, movies and memory_budget.
+        Raises:
+            SlimeError: in the middle of an epoch, and this stream's order is another.
         """
         self._epoch, self._batch = state["epoch"], state["batch"]
         self._resumes = self._epoch >= 0 and self._batch < len(self)
+        for name, value in self._order_depends_on().items():
+            if self._resumes and self._batch and state.get(name, value) != value:
+                raise SlimeError(
+                    f"the stream was stopped within an epoch at {name}={state[name]}, and has "
+                    f"{value} now: go on with the same movies and settings"
+                )
+
+    def _order_depends_on(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "windows": self._n_all,
+            "world_size": self.world_size,
+            "mixed_blocks": 0 if self._mixing is None else self._mixing.n_live,
+        }
 
     def __iter__(self) -> Iterator[Batch]:
         if get_worker_info() is not None:
@@ -138,49 +185,85 @@ class WindowStream(IterableDataset[Batch]):
             yield batch
 
     def _plan(self, number: int) -> Epoch:
-        rng = None if self.seed is None else np.random.default_rng((self.seed, number))
+        n_live = None if self._mixing is None else self._mixing.n_live
+        rng = None
+        if self.seed is not None:
+            own = (self.rank,) if self.rank and not self.resident else ()
+            rng = np.random.default_rng((self.seed, number, *own))
         rooms = [self._room(movie) for movie in self.movies]
-        return epoch_plan(self.starts, self._ranges, rooms, self.spec.span, self._n_live, rng)
+        return epoch_plan(self.starts, self._ranges, rooms, self.spec.span, n_live, rng)
+
+    def _size(self, movie: xr.DataArray) -> tuple[int, int]:
+        return self.crop or (movie.sizes["y"], movie.sizes["x"])
 
     def _room(self, movie: xr.DataArray) -> tuple[int, int]:
         """Pixels by which a crop may move in y and x."""
-        height, width = self.crop or (movie.sizes["y"], movie.sizes["x"])
+        height, width = self._size(movie)
         return movie.sizes["y"] - height, movie.sizes["x"] - width
 
-    def _live_blocks(self) -> int:
-        """Blocks to mix: as many as the budget holds beside those that are being read."""
-        edge = self.spec.span - 1
-        live = reading = 0
-        for movie, blocks in zip(self.movies, self._ranges, strict=True):
-            n, frame = max(b - a for a, b in blocks), frame_nbytes(movie)
-            live = max(live, (n + 4 * edge) * frame)  # with edges on both sides, held and kept
-            reading = max(reading, (2 * n + 2 * edge) * frame + reading_nbytes(movie, n))
-        n_live = (self.memory_budget - READ_AHEAD * reading) // max(live, 1)
-        if n_live < 1:
-            need = live + READ_AHEAD * reading
-            raise SlimeError(
-                f"memory_budget={self.memory_budget} bytes is too small: with blocks of {live} "
-                f"bytes {need} are held; data.memory_gib of {need / GIB:.2g}, or a store with "
-                "shorter chunks, would do"
-            )
-        return int(n_live)
+    def _fixed_area(self, movie: xr.DataArray) -> Area:
+        """What is read of a movie's frames in every epoch: the middle where crops stay there."""
+        if self.crop is None or self.seed is not None or "mask" in movie.coords:
+            return WHOLE
+        (y, x), (height, width) = (r // 2 for r in self._room(movie)), self.crop
+        return slice(y, y + height), slice(x, x + width)
 
-    def _whole(self) -> list[Held]:
+    def _frame_nbytes(self, i: int) -> int:
+        """Bytes that a frame of the i-th movie takes in memory, of its fixed area."""
+        movie = self.movies[i]
+        n_pixels = math.prod(area_shape(movie, self._areas[i]))
+        return frame_nbytes(movie) * n_pixels // math.prod(movie.shape[1:])
+
+    def _blocks(self, nbytes: Sequence[int]) -> list[list[tuple[int, int]]]:
+        """For each movie runs of whole chunks, over the frames that its windows need."""
+        blocks = []
+        each = zip(self.movies, self.splits, self.starts, nbytes, strict=True)
+        for movie, split, starts, frame in each:
+            first, stop = split.start, split.stop
+            if not self.resident:
+                if not len(starts):
+                    blocks.append([])
+                    continue
+                first, stop = int(starts[0]), int(starts[-1]) + self.spec.span
+            length, offset = chunk_grid(movie)
+            wanted = block_length(frame, self.spec.span, self.memory_budget)
+            blocks.append(time_blocks(first, stop, length, wanted, offset))
+        return blocks
+
+    def _whole(self) -> list[Frames]:
         self.frames_read += sum(map(len, self.splits))
-        return [read_whole(m, blocks) for m, blocks in zip(self.movies, self._ranges, strict=True)]
+        each = zip(self.movies, self._ranges, self._areas, strict=True)
+        return [read_whole(movie, blocks, area) for movie, blocks, area in each]
 
     def _rows(self, i: int) -> tuple[int, int]:
-        return i * self.batch_size, min((i + 1) * self.batch_size, self.n_windows)
+        """The windows of the i-th batch, by their numbers in the epoch as this process plans it."""
+        if self.resident:  # the epoch of all ranks: a part of each batch
+            first = i * self.batch_size
+            n = min(self.batch_size, self._n_all - first)
+            part = n * self.rank // self.world_size, n * (self.rank + 1) // self.world_size
+            return first + part[0], first + part[1]
+        if self.world_size == 1:
+            return i * self.batch_size, min((i + 1) * self.batch_size, self._n_all)
+        n = sum(map(len, self.starts))
+        return n * i // len(self), n * (i + 1) // len(self)
 
     def _resident(self, epoch: Epoch, first: int) -> Iterator[Batch]:
+        held = [Held((frames,)) for frames in self._held]
         for i in range(first, len(self)):
             rows = self._rows(i)
-            yield self._gather(epoch, rows, (self._held[m] for m in epoch.movie[slice(*rows)]))
+            if self._on_device is not None:
+                yield self._gather_there(self._on_device, epoch, rows)
+            else:
+                yield self._gather(epoch, rows, (held[m] for m in epoch.movie[slice(*rows)]))
 
     def _read(self, epoch: Epoch, first: int) -> Iterator[Batch]:
-        n_held = (self._n_live or 1) + READ_AHEAD
-        begin = first * self.batch_size
-        with BlockReader(self.movies, epoch, self.spec.span, n_held, begin) as reader:
+        assert self._mixing is not None
+        begin = self._rows(first)[0]
+        areas = block_areas(self.movies, epoch, self.crop, begin)
+        n_held = self._mixing.n_live + self._mixing.n_ahead
+        with BlockReader(
+            self.movies, epoch, self.spec.span, areas, n_held=n_held, begin=begin
+        ) as reader:
             try:
                 for i in range(first, len(self)):
                     waited = reader.wait_s
@@ -194,41 +277,44 @@ class WindowStream(IterableDataset[Batch]):
 
     def _gather(self, epoch: Epoch, rows: tuple[int, int], held: Iterator[Held]) -> Batch:
         """The windows of these rows, each copied out of the frames that hold it."""
-        spec, n, span = self.spec, rows[1] - rows[0], self.spec.span
-        height, width = self.crop or self.movies[0].shape[2:]
-        shape = (n, spec.n_frames, self.movies[0].sizes["channel"], height, width)
-        pixels = self._buffer(shape, np.dtype("float32"))
-        counts = None
+        spec, n = self.spec, rows[1] - rows[0]
+        size = self.crop or self.movies[0].shape[2:]
+        shape = (n, spec.n_frames, self.movies[0].sizes["channel"], *size)
+        pixels, there = self._ring.take(shape, torch.float32)
+        counts, mask = None, None
         if any("mask" in m.coords for m in self.movies):
-            counts = self._buffer((n, spec.n_out, *shape[2:]), np.dtype(bool))
+            counts, mask = self._ring.take((n, spec.n_out, *shape[2:]), torch.bool)
+        starts = epoch.start[slice(*rows)].tolist()
+        corners = epoch.corner[slice(*rows)].tolist()
         for k, block in enumerate(held):
-            at = epoch.start[rows[0] + k] - block.first
-            y, x = epoch.corner[rows[0] + k]
-            area = (slice(None), slice(y, y + height), slice(x, x + width))
-            window = block.frames[(slice(at, at + span, spec.step), *area)]
-            np.copyto(pixels[k], window, casting="unsafe")
-            if counts is not None:
-                future = slice(at + spec.n_in * spec.step, at + span, spec.step)
-                counts[k] = True if block.mask is None else block.mask[(future, *area)]
-        both = torch.from_numpy(pixels).to(self.device, non_blocking=True)
-        return Batch(
-            both[:, : spec.n_in],
-            both[:, spec.n_in :],
-            None if counts is None else torch.from_numpy(counts).to(self.device),
-            torch.from_numpy(epoch.movie[slice(*rows)].copy()).to(self.device),
-            torch.from_numpy(epoch.start[slice(*rows)].copy()).to(self.device),
-        )
+            block.copy_window(
+                starts[k], spec.step, corners[k], pixels[k], None if counts is None else counts[k]
+            )
+        there = self._ring.send(pixels, there)
+        if counts is not None and mask is not None:
+            mask = self._ring.send(counts, mask)
+        return self._batch_of(epoch, rows, there, mask)
 
-    def _buffer(self, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
-        """An array that no batch in use refers to: fresh pages cost more than the copy."""
-        for spare in self._ring:
-            # The ring's own reference, the loop's and getrefcount's argument: nobody else's.
-            if spare.shape == shape and spare.dtype == dtype and sys.getrefcount(spare) == 3:
-                return spare
-        fresh = np.empty(shape, dtype)
-        if len(self._ring) < RING:
-            self._ring.append(fresh)
-        return fresh
+    def _gather_there(self, frames: DeviceFrames, epoch: Epoch, rows: tuple[int, int]) -> Batch:
+        """The windows of these rows, gathered on the device."""
+        at = slice(*rows)
+        size = self._size(self.movies[0])
+        pixels, mask = frames.windows(
+            epoch.movie[at], epoch.start[at], epoch.corner[at], self.spec, size
+        )
+        return self._batch_of(epoch, rows, pixels, mask)
+
+    def _batch_of(
+        self,
+        epoch: Epoch,
+        rows: tuple[int, int],
+        pixels: Float[Tensor, "b t c y x"],
+        mask: Bool[Tensor, "b lead c y x"] | None,
+    ) -> Batch:
+        n_in = self.spec.n_in
+        at = slice(*rows)
+        which = starts_on(self.device, epoch.movie[at], epoch.start[at])
+        return Batch(pixels[:, :n_in], pixels[:, n_in:], mask, *which)
 
 
 class WindowDataset(Dataset[tuple[Tensor, Tensor]]):

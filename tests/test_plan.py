@@ -10,6 +10,7 @@ from slime.plan import (
     emission_keys,
     epoch_plan,
     segment_cuts,
+    share_of,
     time_blocks,
     window_blocks,
 )
@@ -17,23 +18,25 @@ from slime.plan import (
 
 @st.composite
 def splits(draw):
-    """Start, stop, frames in a chunk, and span of a movie's windows."""
+    """Start, stop, frames in a chunk, span of a movie's windows, and where a chunk begins."""
     start = draw(st.integers(0, 40))
     span = draw(st.integers(2, 14))
-    return start, start + draw(st.integers(span, 150)), draw(st.integers(1, 20)), span
+    chunk = draw(st.integers(1, 20))
+    stop = start + draw(st.integers(span, 150))
+    return start, stop, chunk, span, draw(st.integers(0, chunk - 1))
 
 
 @given(splits())
 def test_blocks_cover_the_split_once_in_whole_chunks(split):
-    start, stop, chunk, span = split
-    blocks = time_blocks(start, stop, chunk, span)
+    start, stop, chunk, span, offset = split
+    blocks = time_blocks(start, stop, chunk, max(8, span - 1), offset)
     assert [f for a, b in blocks for f in range(a, b)] == list(range(start, stop))
-    assert all(a % chunk == 0 for a, _ in blocks[1:])
+    assert all((a - offset) % chunk == 0 for a, _ in blocks[1:])
     assert all(b - a >= max(8, span - 1) for a, b in blocks[1:-1])
     # a chunk lies in one block
     owners = Counter()
     for a, b in blocks:
-        owners.update({f // chunk for f in range(a, b)})
+        owners.update({(f - offset) // chunk for f in range(a, b)})
     assert set(owners.values()) == {1}
 
 
@@ -61,7 +64,7 @@ def epochs(draw):
 
 
 def planned(movies, span, n_live, seed, hop):
-    ranges = [time_blocks(a, b, chunk, span) for a, b, chunk in movies]
+    ranges = [time_blocks(a, b, chunk, max(8, span - 1)) for a, b, chunk in movies]
     starts = [np.arange(a, b - span + 1, hop) for a, b, _ in movies]
     rng = None if seed is None else np.random.default_rng(seed)
     plan = epoch_plan(starts, ranges, [(3, 2)] * len(movies), span, n_live, rng)
@@ -151,7 +154,7 @@ def test_the_plan_is_a_function_of_the_seed_alone():
 
 
 def test_movies_take_turns_in_proportion():
-    ranges = [time_blocks(0, 1600, 8, 2), time_blocks(0, 400, 8, 2)]
+    ranges = [time_blocks(0, 1600, 8, 8), time_blocks(0, 400, 8, 8)]
     order = arrival_order(ranges, [2, 2], 10, np.random.default_rng(0))
     halves = [sum(b.movie for b in part) for part in (order[:125], order[125:])]
     assert sum(halves) == 50
@@ -177,3 +180,16 @@ def test_a_long_movie_is_planned_in_little_time(n):
     began = time.perf_counter()
     planned([(0, n, 8)], 5, 40, 0, 1)
     assert time.perf_counter() - began < 10  # quadratic planning would take minutes
+
+
+@given(
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=4).filter(any),
+    world_size=st.integers(1, 9),
+)
+def test_processes_share_all_windows_evenly(lengths, world_size):
+    starts = [1000 * i + np.arange(n) for i, n in enumerate(lengths)]
+    shares = [share_of(starts, rank, world_size) for rank in range(world_size)]
+    sizes = [sum(map(len, share)) for share in shares]
+    assert max(sizes) - min(sizes) <= 1
+    for i, all_of_movie in enumerate(starts):
+        assert np.concatenate([share[i] for share in shares]).tolist() == all_of_movie.tolist()

@@ -101,7 +101,7 @@ def test_frames_keep_their_stored_type_and_nothing_wraps_around(bare):
     pixels[1::2] = 3
     movie = open_movie(bare(pixels))
     stream = WindowStream([movie], [whole(movie)], WindowSpec(), batch_size=29)
-    assert stream._held[0].frames.dtype == np.uint16
+    assert stream._held[0].pixels.dtype == np.uint16
     (batch,) = stream
     assert (batch.future - batch.past)[:2, 0, 0, 0, 0].tolist() == [-65532, 65532]
 
@@ -150,9 +150,9 @@ def test_a_stream_goes_on_where_it_was_stopped(dish, budget):
             next(iterator)
         if n:
             state = first.state_dict()
-            assert state == {"epoch": 1, "batch": n}
+            assert (state["epoch"], state["batch"]) == (1, n)
         else:
-            state = {"epoch": 1, "batch": 0}
+            state = {**first.state_dict(), "epoch": 1, "batch": 0}
         later = stream()
         later.load_state_dict(state)
         assert later.state_dict() == state  # also if it is saved again at once
@@ -232,6 +232,103 @@ def test_each_chunk_is_decoded_once_an_epoch(dish, reads, per_chunk, seed, n_in)
     assert stream.frames_read == 2 * 394
 
 
+CUTS = {
+    "later": np.s_[13:],
+    "every third": np.s_[5::3],
+    "an area": np.s_[:, :, 1:, 2:4],
+    "a channel": np.s_[2:, [1]],
+}
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("seed", [None, 2])
+def test_a_movie_cut_along_its_axes_streams_each_chunk_once(tmp_path, reads, cut, seed):
+    pixels = placed(300, 4, 5) + 50 * np.arange(2)[:, None, None]
+    path = tmp_path / "two.zarr"
+    made = zarr.create_array(path, shape=pixels.shape, chunks=(10, 1, 2, 5), dtype="f4")
+    made[:] = pixels
+    movie = open_movie(path, axes="TCYX")[CUTS[cut]]
+    stream = WindowStream(
+        [movie], [whole(movie)], WindowSpec(n_in=3), batch_size=9, seed=seed, memory_budget=9_000
+    )
+    assert not stream.resident
+    reads.clear()
+    seen = []
+    for batch in stream:
+        seen += batch.start.tolist()
+        for window, start in zip(
+            torch.cat([batch.past, batch.future], 1), batch.start.tolist(), strict=True
+        ):
+            np.testing.assert_array_equal(window, pixels[CUTS[cut]][start : start + 4])
+    assert sorted(seen) == list(range(movie.sizes["time"] - 3))
+    assert max(Counter(reads).values()) == 1
+
+
+LAYOUTS = {
+    "shards": {"axes": "TYX", "chunks": (4, 8, 6), "shards": (12, 8, 6)},
+    "tiles": {"axes": "TYX", "chunks": (10, 4, 3)},
+    "channels last": {"axes": "TYXC", "chunks": (5, 4, 6, 1)},
+    "z": {"axes": "TZYX", "chunks": (6, 1, 8, 6)},
+    "zarr 2": {"axes": "TCYX", "chunks": (7, 1, 8, 3), "zarr_format": 2},
+    "big-endian": {"axes": "TCYX", "chunks": (7, 2, 8, 3), "zarr_format": 2, "dtype": ">u2"},
+}
+
+
+@pytest.mark.parametrize("engine", ["zarr", "zarrs"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("crop", [None, (3, 2)])
+def test_every_layout_streams_its_own_pixels(tmp_path, monkeypatch, layout, engine, crop):
+    monkeypatch.setenv("SLIME_ENGINE", engine)
+    choices = dict(LAYOUTS[layout])
+    axes, dtype = choices.pop("axes"), choices.pop("dtype", "u2")
+    length = dict(zip("TCZYX", (120, 2, 3, 8, 6), strict=True))
+    shape = tuple(length[a] for a in axes)
+    path = tmp_path / "movie.zarr"
+    made = zarr.create_array(path, shape=shape, dtype=dtype, **choices)
+    made[:] = np.random.default_rng(0).integers(1, 999, shape)
+    movie = open_movie(path, axes=axes)
+    expected = movie.values
+    stream = WindowStream(
+        [movie],
+        [whole(movie)],
+        WindowSpec(n_in=2),
+        batch_size=5,
+        seed=1,
+        memory_budget=8_000,
+        crop=crop,
+    )
+    assert not stream.resident
+    n = 0
+    for batch in stream:
+        for window, start in zip(
+            torch.cat([batch.past, batch.future], 1).numpy(), batch.start.tolist(), strict=True
+        ):
+            frames = expected[start : start + 3].astype("float32")
+            corners = np.lib.stride_tricks.sliding_window_view(frames, window.shape)
+            assert (corners == window).all(axis=(-4, -3, -2, -1)).any()
+            n += 1
+    assert n == 118
+
+
+@pytest.mark.parametrize("budget", [40_000, 10**9])
+def test_only_the_tiles_that_crops_touch_are_read(tmp_path, reads, budget):
+    path = tmp_path / "tiled.zarr"
+    made = zarr.create_array(path, shape=(60, 64, 64), chunks=(10, 16, 16), dtype="u2")
+    pixels = np.random.default_rng(0).integers(1, 999, (60, 64, 64))
+    made[:] = pixels
+    movie = open_movie(path)
+    stream = WindowStream(
+        [movie], [whole(movie)], WindowSpec(), batch_size=5, memory_budget=budget, crop=(32, 20)
+    )
+    for batch in stream:  # the middle, rows 16 to 48 and columns 22 to 42: tiles 1 and 2
+        start = int(batch.start[0])
+        np.testing.assert_array_equal(batch.past[0, 0, 0], pixels[start, 16:48, 22:42])
+    assert set(reads) == {
+        f"tiled.zarr/c/{t}/{y}/{x}" for t in range(6) for y in (1, 2) for x in (1, 2)
+    }
+    assert max(Counter(reads).values()) == 1
+
+
 def test_a_resumed_epoch_reads_only_what_it_still_needs(dish, reads):
     movie = dish(400)
     made = {"batch_size": 10, "seed": 2, "memory_budget": SMALL}
@@ -278,12 +375,17 @@ def test_streaming_takes_little_more_memory_than_the_budget(bare):
     assert peak < budget + ring + 200_000
 
 
-def test_a_budget_too_small_is_refused_with_what_would_do(dish):
+def test_a_budget_below_the_block_of_one_window_is_refused_with_what_would_do(dish):
     movie = dish(100, 20)
+    need = (20 + 2) * 4 * 5 * 2  # a chunk's frames and an edge on either side, uint16
+    made = {"batch_size": 4, "seed": 0}
+    stream = WindowStream([movie], [whole(movie)], WindowSpec(), memory_budget=need, **made)
+    assert sorted(windows_of(stream)) == every_window(100, WindowSpec())
+    assert stream.blocks_held == 1
     with pytest.raises(
-        SlimeError, match=r"memory_budget=1000 bytes is too small.*data\.memory_gib"
+        SlimeError, match=rf"={need - 1} bytes is too small.* {need}\. .*ingest_movie"
     ):
-        WindowStream([movie], [whole(movie)], WindowSpec(), batch_size=4, memory_budget=1000)
+        WindowStream([movie], [whole(movie)], WindowSpec(), memory_budget=need - 1, **made)
 
 
 def test_a_chunk_that_decodes_to_more_than_the_budget_is_refused_unread(tmp_path, reads):
@@ -518,14 +620,78 @@ def test_slow_and_uneven_reads_change_nothing(dish, monkeypatch):
 
     read, draw = reader.read_frames, np.random.default_rng(0)
 
-    def slow(*args):
+    def slow(*args, **choices):
         time.sleep(draw.uniform(0, 0.01))
-        return read(*args)
+        return read(*args, **choices)
 
     monkeypatch.setattr(reader, "read_frames", slow)
     stream = WindowStream([movie], [whole(movie)], spec, **made)
     assert windows_of(stream) == quick
     assert stream.wait_s > 0
+
+
+# --- many processes ---
+
+
+@pytest.mark.parametrize("budget", [SMALL, 10**9])
+@pytest.mark.parametrize("world_size", [2, 3, 7])
+@pytest.mark.parametrize("seed", [None, 3])
+def test_ranks_share_an_epoch_without_overlap_or_loss(dish, budget, world_size, seed):
+    movies = [dish(200, 5), dish(90, 3, "b dish.zarr")]
+    spec = WindowSpec(n_in=3)
+    made = {"batch_size": 16, "seed": seed, "memory_budget": budget}
+    splits = list(map(whole, movies))
+    streams = [
+        WindowStream(movies, splits, spec, rank=rank, world_size=world_size, **made)
+        for rank in range(world_size)
+    ]
+    alone = WindowStream(movies, splits, spec, **made)
+    expected = every_window(200, spec) + every_window(90, spec, movie=1)
+    for _ in range(2):
+        shares = [[windows_of([batch]) for batch in stream] for stream in streams]
+        assert [len(share) for share in shares] == [len(alone)] * world_size
+        assert sorted(w for share in shares for batch in share for w in batch) == expected
+        sizes = [sum(map(len, share)) for share in shares]
+        assert sizes == [stream.n_windows for stream in streams]
+        if budget > SMALL:  # batch by batch those of one process
+            for i, batch in enumerate(alone):
+                together = sorted(w for share in shares for w in share[i])
+                assert together == sorted(windows_of([batch]))
+
+
+def test_ranks_that_stream_read_little_twice(dish, reads):
+    movie = dish(400, 5)
+    for rank in range(3):
+        stream = WindowStream(
+            [movie],
+            [whole(movie)],
+            WindowSpec(n_in=4),
+            batch_size=9,
+            seed=0,
+            memory_budget=SMALL,
+            rank=rank,
+            world_size=3,
+        )
+        list(stream)
+    assert len(reads) <= 1.1 * 80
+
+
+def test_a_rank_is_one_of_the_world(dish):
+    movie = dish(30)
+    with pytest.raises(SlimeError, match="rank=2 must be from 0 to 1"):
+        WindowStream([movie], [whole(movie)], WindowSpec(), batch_size=4, rank=2, world_size=2)
+
+
+def test_a_position_within_an_epoch_of_another_order_is_refused(dish):
+    movie = dish(400)
+    made = {"batch_size": 11, "seed": 5}
+    stream = WindowStream([movie], [whole(movie)], WindowSpec(), memory_budget=SMALL, **made)
+    next(iter(stream))
+    state = stream.state_dict()
+    other = WindowStream([movie], [whole(movie)], WindowSpec(), memory_budget=2 * SMALL, **made)
+    with pytest.raises(SlimeError, match=r"mixed_blocks=.* go on with the same movies"):
+        other.load_state_dict(state)
+    other.load_state_dict({**state, "batch": len(stream)})  # between two epochs all is well
 
 
 def test_a_data_loader_takes_it_without_workers(dish):

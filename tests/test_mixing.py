@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+import xarray as xr
+
+from slime.errors import SlimeError
+from slime.mixing import Mixing, block_length, mixing
+
+FRAME = 1000  # bytes
+
+
+def mixed(budget, block=10, span=3):
+    movie = xr.DataArray(np.zeros((200, 1, 10, 100), "u1"), dims=("time", "channel", "y", "x"))
+    ranges = [[(a, a + block) for a in range(0, 200, block)]]
+    return mixing([movie], ranges, [FRAME], span=span, memory_budget=budget)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        # a block of 10 frames, and 2 edges of 2: 14 000 bytes a block that is mixed
+        (14_000, Mixing(1, 0)),
+        (23_999, Mixing(1, 0)),
+        (24_000, Mixing(1, 1)),
+        (75_999, Mixing(4, 1)),
+        (76_000, Mixing(4, 2)),
+        (160_000, Mixing(10, 2)),
+    ],
+)
+def test_the_budget_is_spent_on_blocks_to_mix_and_to_read_ahead(budget, expected):
+    assert mixed(budget) == expected
+    assert (expected.n_live * 14 + expected.n_ahead * 10) * FRAME <= budget
+
+
+def test_below_one_block_it_is_refused():
+    with pytest.raises(
+        SlimeError, match=r"memory_budget=13999 bytes .* takes 14000\..*ingest_movie"
+    ):
+        mixed(13_999)
+
+
+@pytest.mark.parametrize(
+    ("budget", "span", "frames"),
+    [
+        (0, 2, 8),  # never shorter
+        (0, 30, 29),  # nor than a window's edge
+        (24 * 20 * FRAME, 2, 18),  # 24 blocks of 18 frames with their edges fill the budget
+        (10**12, 2, 4194),  # a read of 4 MiB
+    ],
+)
+def test_blocks_are_short_where_the_budget_is(budget, span, frames):
+    assert block_length(FRAME, span, budget) == frames
