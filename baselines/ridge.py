@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from slime.errors import SlimeError
+from slime.frames import GIB
 from slime.scale import Standardizer
 from slime.split import Split
 from slime.stepper import Stepper
-from slime.stream import GIB, Batch, WindowStream
+from slime.stream import Batch, WindowStream
 from slime.windows import WindowSpec
 
 N_WINDOWS = 512

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from slime.batchable import usable_starts
 from slime.errors import SlimeError
 from slime.fit import evaluate
 from slime.prepare import without_gap
@@ -15,7 +16,7 @@ from slime.progress import Progress
 from slime.score import Tally
 from slime.split import Split
 from slime.stepper import Step
-from slime.stream import WindowStream, usable_starts
+from slime.stream import WindowStream
 from slime.windows import WindowSpec
 
 Forecaster = Callable[[int], Step]  # the number of a movie to the step that forecasts it

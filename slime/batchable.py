@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import xarray as xr
+from jaxtyping import Int
 
 from slime.errors import SlimeError
 from slime.movie import check_movie
 from slime.split import Split
-from slime.windows import WindowSpec
+from slime.windows import WindowSpec, starts_clear_of, window_starts
 
 
 def check_batchable(
@@ -57,3 +59,13 @@ def _check_sizes(movies: Sequence[xr.DataArray], crop: tuple[int, int] | None) -
                 f"data.crop={list(crop)} does not fit {movie.name}: {movie.sizes['y']} x "
                 f"{movie.sizes['x']}"
             )
+
+
+def usable_starts(
+    movie: xr.DataArray, split: Split, spec: WindowSpec
+) -> Int[np.ndarray, " windows"]:
+    """First frames of the split's windows that touch no blank frame."""
+    starts = window_starts(split, spec)
+    if "blank" not in movie.coords:
+        return starts
+    return starts_clear_of(starts, spec, np.asarray(movie["blank"].values, bool))

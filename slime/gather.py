@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
 
 RING = 8  # batch buffers kept for reuse
@@ -120,13 +120,3 @@ class _Spare:
     def __init__(self, array: np.ndarray, dtype: torch.dtype):
         self.array, self.dtype = array, dtype
         self.sent: torch.cuda.Event | None = None
-
-
-def starts_on(
-    device: torch.device, movie: Int[np.ndarray, " b"], start: Int[np.ndarray, " b"]
-) -> tuple[Int[Tensor, " b"], Int[Tensor, " b"]]:
-    """Which windows a batch holds, on the device."""
-    return (
-        torch.from_numpy(movie.copy()).to(device, non_blocking=True),
-        torch.from_numpy(start.copy()).to(device, non_blocking=True),
-    )

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from slime.gather import Frames
+from slime.plan import Windows
 from slime.windows import WindowSpec
 
 SHARE = 0.5  # of the device's free memory that frames may take; the rest is the training's
@@ -34,15 +35,11 @@ class DeviceFrames:
         self._pixels = [_sent(frames.pixels, device) for frames in held]
         self._masks = [None if f.mask is None else _sent(f.mask, device)[0] for f in held]
 
-    def windows(
-        self,
-        movie: Int[np.ndarray, " b"],
-        start: Int[np.ndarray, " b"],
-        corner: Int[np.ndarray, "b 2"],
-        spec: WindowSpec,
-        size: tuple[int, int],
+    def gathered(
+        self, windows: Windows, spec: WindowSpec, size: tuple[int, int]
     ) -> tuple[Float[Tensor, "b t c y x"], Bool[Tensor, "b lead c y x"] | None]:
-        """The windows of these movies and starts, cut at `corner` to `size`, and their masks."""
+        """The windows, cut at their corners to `size`, and their masks."""
+        movie, start, corner = windows
         channels = self._pixels[0][0].shape[1]
         pixels = torch.empty((len(start), spec.n_frames, channels, *size), device=self.device)
         counts = None

@@ -10,6 +10,7 @@ windows of all times: a movie that drifts is shuffled well by a small buffer. Co
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -135,6 +136,14 @@ def emission_keys(
     return low + (high - low) * rng.random(len(arrivals))
 
 
+class Windows(NamedTuple):
+    """Some windows of an epoch: movie, first frame, and corner (y, x) of the area cut from it."""
+
+    movie: Int[np.ndarray, " b"]
+    start: Int[np.ndarray, " b"]
+    corner: Int[np.ndarray, "b 2"]
+
+
 @dataclass(frozen=True)
 class Epoch:
     """One epoch: windows in order of emission, and their blocks in order of reading."""
@@ -144,6 +153,11 @@ class Epoch:
     block: Int[np.ndarray, " windows"]
     corner: Int[np.ndarray, "windows 2"]
     order: list[Block]
+
+    def windows(self, first: int, stop: int) -> Windows:
+        """The windows of these numbers, in order."""
+        rows = slice(first, stop)
+        return Windows(self.movie[rows], self.start[rows], self.corner[rows])
 
 
 def epoch_plan(

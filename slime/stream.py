@@ -2,36 +2,27 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from jaxtyping import Bool, Float, Int
-from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset, get_worker_info
+from torch.utils.data import IterableDataset, get_worker_info
 
-from slime.batchable import check_batchable
+from slime.batch import Batch, Batches
+from slime.batchable import check_batchable, usable_starts
 from slime.errors import SlimeError
-from slime.frames import GIB, WHOLE, area_shape, chunk_grid, frame_nbytes, read_frames
-from slime.gather import Frames, Held, Ring, starts_on
+from slime.frames import GIB, WHOLE, area_shape, chunk_grid, frame_nbytes
+from slime.gather import Frames, Held
 from slime.mixing import Mixing, block_length, mixing
-from slime.movie import check_movie
 from slime.on_device import DeviceFrames, fits_on
 from slime.plan import Epoch, epoch_plan, share_of, time_blocks
 from slime.reader import Area, BlockReader, block_areas, read_whole
 from slime.split import Split
-from slime.windows import WindowSpec, starts_clear_of, window_starts
+from slime.window_dataset import WindowDataset
+from slime.windows import WindowSpec
 
-
-class Batch(NamedTuple):
-    """Windows in movie units, float32; `mask` is True where a target pixel counts."""
-
-    past: Float[Tensor, "b t c y x"]
-    future: Float[Tensor, "b lead c y x"]
-    mask: Bool[Tensor, "b lead c y x"] | None
-    movie: Int[Tensor, " b"]
-    start: Int[Tensor, " b"]
+__all__ = ["Batch", "WindowDataset", "WindowStream"]
 
 
 class WindowStream(IterableDataset[Batch]):
@@ -105,7 +96,12 @@ class WindowStream(IterableDataset[Batch]):
                 f"{self.splits[0].name!r}: a smaller window.n_in or step would do"
             )
         self._epoch, self._batch, self._resumes = -1, 0, False
-        self._ring = Ring(self.device)
+        self._batches = Batches(
+            spec,
+            (self.movies[0].sizes["channel"], *self._size(self.movies[0])),
+            masked=any("mask" in movie.coords for movie in self.movies),
+            device=self.device,
+        )
         self.wait_s, self.frames_read, self.blocks_held = 0.0, 0, 0
         self._areas = [self._fixed_area(movie) for movie in self.movies]
         nbytes = [self._frame_nbytes(i) for i in range(len(self.movies))]
@@ -250,11 +246,11 @@ class WindowStream(IterableDataset[Batch]):
     def _resident(self, epoch: Epoch, first: int) -> Iterator[Batch]:
         held = [Held((frames,)) for frames in self._held]
         for i in range(first, len(self)):
-            rows = self._rows(i)
+            windows = epoch.windows(*self._rows(i))
             if self._on_device is not None:
-                yield self._gather_there(self._on_device, epoch, rows)
+                yield self._batches.on_device(windows, self._on_device)
             else:
-                yield self._gather(epoch, rows, (held[m] for m in epoch.movie[slice(*rows)]))
+                yield self._batches.gathered(windows, (held[m] for m in windows.movie))
 
     def _read(self, epoch: Epoch, first: int) -> Iterator[Batch]:
         assert self._mixing is not None
@@ -267,83 +263,11 @@ class WindowStream(IterableDataset[Batch]):
             try:
                 for i in range(first, len(self)):
                     waited = reader.wait_s
-                    batch = self._gather(epoch, self._rows(i), reader.rows(*self._rows(i)))
+                    rows = self._rows(i)
+                    batch = self._batches.gathered(epoch.windows(*rows), reader.rows(*rows))
                     self.wait_s += reader.wait_s - waited
                     yield batch
                     del batch  # so that its memory can be used again
             finally:
                 self.frames_read += reader.n_frames_read
                 self.blocks_held = reader.most_held
-
-    def _gather(self, epoch: Epoch, rows: tuple[int, int], held: Iterator[Held]) -> Batch:
-        """The windows of these rows, each copied out of the frames that hold it."""
-        spec, n = self.spec, rows[1] - rows[0]
-        size = self.crop or self.movies[0].shape[2:]
-        shape = (n, spec.n_frames, self.movies[0].sizes["channel"], *size)
-        pixels, there = self._ring.take(shape, torch.float32)
-        counts, mask = None, None
-        if any("mask" in m.coords for m in self.movies):
-            counts, mask = self._ring.take((n, spec.n_out, *shape[2:]), torch.bool)
-        starts = epoch.start[slice(*rows)].tolist()
-        corners = epoch.corner[slice(*rows)].tolist()
-        for k, block in enumerate(held):
-            block.copy_window(
-                starts[k], spec.step, corners[k], pixels[k], None if counts is None else counts[k]
-            )
-        there = self._ring.send(pixels, there)
-        if counts is not None and mask is not None:
-            mask = self._ring.send(counts, mask)
-        return self._batch_of(epoch, rows, there, mask)
-
-    def _gather_there(self, frames: DeviceFrames, epoch: Epoch, rows: tuple[int, int]) -> Batch:
-        """The windows of these rows, gathered on the device."""
-        at = slice(*rows)
-        size = self._size(self.movies[0])
-        pixels, mask = frames.windows(
-            epoch.movie[at], epoch.start[at], epoch.corner[at], self.spec, size
-        )
-        return self._batch_of(epoch, rows, pixels, mask)
-
-    def _batch_of(
-        self,
-        epoch: Epoch,
-        rows: tuple[int, int],
-        pixels: Float[Tensor, "b t c y x"],
-        mask: Bool[Tensor, "b lead c y x"] | None,
-    ) -> Batch:
-        n_in = self.spec.n_in
-        at = slice(*rows)
-        which = starts_on(self.device, epoch.movie[at], epoch.start[at])
-        return Batch(pixels[:, :n_in], pixels[:, n_in:], mask, *which)
-
-
-class WindowDataset(Dataset[tuple[Tensor, Tensor]]):
-    """The windows of one split as (past `t c y x`, future `lead c y x`) pairs, by number.
-
-    Holds the split's frames in memory, in their stored dtype: for small movies, notebooks and any
-    DataLoader. Pairs are float32, in movie units; windows that touch a blank frame are left out.
-    """
-
-    def __init__(self, movie: xr.DataArray, split: Split, spec: WindowSpec):
-        self.spec, self.starts = spec, usable_starts(check_movie(movie), split, spec)
-        self._frames, _ = read_frames(movie, split.start, split.stop)
-        self._first = split.start
-
-    def __len__(self) -> int:
-        return len(self.starts)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        at = int(self.starts[i]) - self._first
-        window = self._frames[at : at + self.spec.span : self.spec.step]
-        pixels = torch.from_numpy(window.astype(np.float32))
-        return pixels[: self.spec.n_in], pixels[self.spec.n_in :]
-
-
-def usable_starts(
-    movie: xr.DataArray, split: Split, spec: WindowSpec
-) -> Int[np.ndarray, " windows"]:
-    """First frames of the split's windows that touch no blank frame."""
-    starts = window_starts(split, spec)
-    if "blank" not in movie.coords:
-        return starts
-    return starts_clear_of(starts, spec, np.asarray(movie["blank"].values, bool))

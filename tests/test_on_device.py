@@ -4,6 +4,7 @@ import torch
 
 from slime.gather import Frames, Held, Ring
 from slime.on_device import DeviceFrames, fits_on
+from slime.plan import Windows
 from slime.windows import WindowSpec
 
 SPEC = WindowSpec(n_in=2, n_out=3, step=2)
@@ -31,7 +32,7 @@ def test_gathering_on_a_device_gives_what_the_cpu_gives(dtype, masked, size):
         [held[m].first + draw.integers(0, len(held[m].pixels) - SPEC.span + 1) for m in movie]
     )
     corner = np.array([1, 2]) + draw.integers(0, (8 - size[0], 10 - size[1]), (12, 2))
-    pixels, counts = DeviceFrames(held, CPU).windows(movie, start, corner, SPEC, size)
+    pixels, counts = DeviceFrames(held, CPU).gathered(Windows(movie, start, corner), SPEC, size)
     assert pixels.dtype == torch.float32
     for k in range(12):
         window = np.empty((5, 2, *size), "f4")
@@ -48,7 +49,9 @@ def test_a_batch_on_a_device_needs_nothing_from_it():
     device = torch.device("meta")
     frames = DeviceFrames(two_movies("u2", True), device)
     index = np.array([0, 1, 1])
-    pixels, counts = frames.windows(index, index + 4, np.tile([1, 2], (3, 1)), SPEC, (7, 9))
+    pixels, counts = frames.gathered(
+        Windows(index, index + 4, np.tile([1, 2], (3, 1))), SPEC, (7, 9)
+    )
     assert (pixels.device, pixels.shape) == (device, (3, 5, 2, 7, 9))
     assert counts.shape == (3, 3, 2, 7, 9)
 

@@ -1,0 +1,70 @@
+"""Batches of windows, gathered from frames in memory or on the device."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from slime.gather import Held, Ring
+from slime.on_device import DeviceFrames
+from slime.plan import Windows
+from slime.windows import WindowSpec
+
+
+class Batch(NamedTuple):
+    """Windows in movie units, float32; `mask` is True where a target pixel counts."""
+
+    past: Float[Tensor, "b t c y x"]
+    future: Float[Tensor, "b lead c y x"]
+    mask: Bool[Tensor, "b lead c y x"] | None
+    movie: Int[Tensor, " b"]
+    start: Int[Tensor, " b"]
+
+
+class Batches:
+    """Makes batches of one spec and size, in memory that is used again once nobody refers to it.
+
+    Args:
+        shape: channels, rows and columns of a frame in a batch.
+        masked: whether some movie has a mask; the windows of one without count everywhere.
+    """
+
+    def __init__(
+        self, spec: WindowSpec, shape: tuple[int, int, int], *, masked: bool, device: torch.device
+    ):
+        self.spec, self.shape, self.masked, self.device = spec, shape, masked, device
+        self._ring = Ring(device)
+
+    def gathered(self, windows: Windows, held: Iterable[Held]) -> Batch:
+        """The windows as a batch, each copied out of the frames that hold it."""
+        n, spec = len(windows.start), self.spec
+        array, pixels = self._ring.take((n, spec.n_frames, *self.shape), torch.float32)
+        counts, mask = None, None
+        if self.masked:
+            counts, mask = self._ring.take((n, spec.n_out, *self.shape), torch.bool)
+        starts, corners = windows.start.tolist(), windows.corner.tolist()
+        for k, block in enumerate(held):
+            target = None if counts is None else counts[k]
+            block.copy_window(starts[k], spec.step, corners[k], array[k], target)
+        pixels = self._ring.send(array, pixels)
+        if counts is not None and mask is not None:
+            mask = self._ring.send(counts, mask)
+        return self._batch(windows, pixels, mask)
+
+    def on_device(self, windows: Windows, frames: DeviceFrames) -> Batch:
+        """The windows as a batch, gathered where the frames are."""
+        return self._batch(windows, *frames.gathered(windows, self.spec, self.shape[1:]))
+
+    def _batch(
+        self,
+        windows: Windows,
+        pixels: Float[Tensor, "b t c y x"],
+        mask: Bool[Tensor, "b lead c y x"] | None,
+    ) -> Batch:
+        movie, start = (
+            torch.from_numpy(column.copy()).to(self.device, non_blocking=True)
+            for column in (windows.movie, windows.start)
+        )
+        return Batch(pixels[:, : self.spec.n_in], pixels[:, self.spec.n_in :], mask, movie, start)
