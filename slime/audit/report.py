@@ -22,7 +22,7 @@ from slime.audit.stored_bytes import byte_findings
 from slime.calibration import check_even
 from slime.errors import SlimeError, StoreError
 from slime.frame_table import FrameTable, frame_table
-from slime.frames import GIB, chunk_frames
+from slime.frames import GIB, chunk_grid
 from slime.movie import stored_frames
 from slime.progress import Progress
 
@@ -109,7 +109,7 @@ def _full_audit(
     usable = ~blank & measures.readable
     channels = channel_names(movie)
     noise = noise_fits(measures, channels, offset)
-    chunk = chunk_frames(movie)
+    chunk, _ = chunk_grid(movie)
     found = [
         *poison_findings(table, blank, measures.readable),
         *chunk_findings(movie, measures.broken),
