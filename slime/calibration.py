@@ -10,7 +10,7 @@ import zarr
 from jaxtyping import Float
 
 from slime.axes import coordinate
-from slime.errors import SlimeError
+from slime.errors import SlimeError, TimeAxisError
 
 SECONDS = {
     unit: value
@@ -50,7 +50,8 @@ def frame_times(
     A time axis without units counts as seconds, unless it only counts frames (0, 1, 2, ...).
 
     Raises:
-        SlimeError: times of another length than the movie, in an unknown unit, or uneven.
+        TimeAxisError: times of another length than the movie, in an unknown unit, or uneven.
+        SlimeError: an interval that is not above 0.
     """
     n_frames = array.shape[list(axes).index("time")]
     if frame_interval_s is not None:
@@ -60,7 +61,7 @@ def frame_times(
     stored = coordinate(node, array, axes, "time")
     if stored is not None and stored.dtype.kind in "uifmM":
         if stored.size != n_frames:
-            raise SlimeError(
+            raise TimeAxisError(
                 f"{label} has {n_frames} frames, but {stored.size} times: give "
                 "data.frame_interval_s to go by frame numbers instead"
             )
@@ -85,7 +86,7 @@ def _seconds(stored: zarr.Array, label: str) -> Float[np.ndarray, " t"] | None:
     if unit in COUNTERS or (not unit and np.array_equal(times - times[:1], np.arange(len(times)))):
         return None
     if unit and unit not in SECONDS:
-        raise SlimeError(
+        raise TimeAxisError(
             f"{label}: time is in {unit!r}, which is none of {', '.join(SECONDS)}: give "
             "data.frame_interval_s"
         )
@@ -96,7 +97,7 @@ def check_even(times: Float[np.ndarray, " t"], label: str) -> None:
     """Refuse times that do not rise evenly, naming the first place.
 
     Raises:
-        SlimeError: a step is not positive, or more than 1 % away from the median step.
+        TimeAxisError: a step is not positive, or more than 1 % away from the median step.
     """
     if len(times) < 2:
         return
@@ -105,7 +106,7 @@ def check_even(times: Float[np.ndarray, " t"], label: str) -> None:
     odd = ~((np.abs(steps - usual) <= UNEVEN * np.abs(usual)) & (steps > 0))
     if odd.any():
         at = int(np.flatnonzero(odd)[0])
-        raise SlimeError(
+        raise TimeAxisError(
             f"{label}: time is uneven, first from frame {at} to {at + 1} ({times[at]:.10g} to "
             f"{times[at + 1]:.10g} s, where {usual:g} s is usual; {odd.sum()} such steps): "
             "give data.frame_interval_s to go by frame numbers instead"

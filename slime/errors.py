@@ -19,6 +19,10 @@ class MissingStoreError(StoreError, FileNotFoundError):
     """A path at which there is no store."""
 
 
+class TimeAxisError(SlimeError):
+    """A time axis that is uneven, of another length than the movie, or in an unknown unit."""
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """Hint at the known word nearest to a mistyped one, or nothing.
 

@@ -67,8 +67,9 @@ def cell_light(
     measures: Measures, usable: Bool[np.ndarray, " t"], channel: int
 ) -> Float[np.ndarray, "frames cells"]:
     """Thumbnail cells over time as a share of their own median; dark ones left out."""
-    cells = measures.thumb[usable, channel].reshape(int(usable.sum()), -1).astype(float)
-    usual = np.median(cells, axis=0)
+    thumb = measures.thumb[usable, channel].astype(float)
+    cells = thumb.reshape(len(thumb), thumb.shape[1] * thumb.shape[2])
+    usual = np.median(cells, axis=0) if len(cells) else np.zeros(cells.shape[1])
     bright = usual > 0
     return cells[:, bright] / usual[bright]
 

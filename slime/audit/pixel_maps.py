@@ -90,6 +90,11 @@ def far_pixels(picture: Shaped[np.ndarray, "y x"]) -> Bool[np.ndarray, "y x"]:
     """
     if min(picture.shape) < 3:
         return np.zeros(picture.shape, bool)
+    finite = np.isfinite(picture)
+    if not finite.any():
+        return np.zeros(picture.shape, bool)
+    if not finite.all():
+        picture = np.where(finite, picture, picture[finite].mean(dtype=np.float64))
     strips = range(0, picture.shape[0], STRIP_ROWS)
     padded = np.pad(picture, 1, mode="reflect")
     parts = [padded[a : a + STRIP_ROWS + 2].astype(np.float32) for a in strips]
