@@ -1,5 +1,6 @@
 """Which chunks of an array are there, and what a lost one means for the frames of its movie."""
 
+import asyncio
 import math
 from collections.abc import Sequence
 from functools import cached_property
@@ -7,11 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 import zarr
+from dask.utils import SerializableLock
 from jaxtyping import Bool
 from zarr.core.sync import sync
 
-from slime.errors import StoreError
+from slime.errors import SlimeError, StoreError, one_line
+from slime.listing import Entry, UnlistedError, listed
+from slime.remote import RemoteStore
 
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+ASKED_AT_ONCE = 32  # requests to a server that keeps no lists
 MOST_CELLS = 50_000_000  # frames or chunks above this are metadata gone wrong, not a movie
 
 
@@ -20,18 +26,23 @@ class _Files(NamedTuple):
 
     present: Bool[np.ndarray, "..."]
     hollow: Bool[np.ndarray, "..."]
-    n_outside: int
+    outside: list[tuple[int, ...]]
 
 
 class ChunkGrid:
     """Which chunk (or shard) files of an array exist, listed once, when first asked.
 
+    A server that keeps no lists is asked for the first bytes of each chunk instead.
+
+    Args:
+        follow_links: read chunks that are links out of the store's folder.
+
     Raises:
         StoreError: the metadata claim more frames or chunks than any movie has.
     """
 
-    def __init__(self, array: zarr.Array, label: str):
-        self.array = array
+    def __init__(self, array: zarr.Array, label: str, *, follow_links: bool = False):
+        self.array, self.label, self.follow_links = array, label, follow_links
         self.cell = tuple(array.shards or array.chunks)
         self.shape = tuple(
             math.ceil(n / c) if c else 0 for n, c in zip(array.shape, self.cell, strict=True)
@@ -41,10 +52,23 @@ class ChunkGrid:
                 f"{label} claims shape {array.shape} in {math.prod(self.shape)} chunks of "
                 f"{self.cell}: above {MOST_CELLS} the metadata are damaged, or the chunks too small"
             )
+        self._lock = SerializableLock()
+
+    @property
+    def _files(self) -> _Files:
+        with self._lock:  # several threads read; one of them lists
+            return self._files_once
 
     @cached_property
-    def _files(self) -> _Files:
-        return sync(self._listed())
+    def _files_once(self) -> _Files:
+        try:
+            return sync(self._listed())
+        except SlimeError:
+            raise
+        except Exception as error:
+            raise StoreError(
+                f"{self.label}: the store does not tell which chunks it holds ({one_line(error)})"
+            ) from error
 
     @property
     def present(self) -> Bool[np.ndarray, "..."]:
@@ -59,26 +83,73 @@ class ChunkGrid:
     @property
     def n_outside(self) -> int:
         """Chunk files beyond the array's shape: frames that the metadata have forgotten."""
-        return self._files.n_outside
+        return len(self._files.outside)
+
+    def key(self, cell: Sequence[int]) -> str:
+        """Where a cell's chunk lies in the store."""
+        root = self.array.store_path
+        place = self.array.metadata.encode_chunk_key(tuple(int(i) for i in cell))
+        return f"{root.path}/{place}" if root.path else place
+
+    def gone(self, cell: Sequence[int]) -> bool:
+        """Whether a chunk that was listed is there no longer, or is an empty shard now."""
+        return sync(self._gone(self.key(cell)))
+
+    async def _gone(self, key: str) -> bool:
+        store = self.array.store_path.store
+        if not await store.exists(key):
+            return True
+        return self.array.shards is not None and not await store.getsize(key)
 
     async def _listed(self) -> _Files:
         root = self.array.store_path
         prefix = f"{root.path}/" if root.path else ""
+        files = _Files(np.zeros(self.shape, bool), np.zeros(self.shape, bool), [])
+        try:
+            async for entry in listed(root.store, prefix):
+                await self._note(entry, entry.key.removeprefix(prefix), files)
+        except UnlistedError:
+            assert isinstance(root.store, RemoteStore)
+            return await self._asked(root.store)
+        return files
+
+    async def _note(self, entry: Entry, key: str, files: _Files) -> None:
+        place = self._place(key)
+        if entry.leads_out and not self.follow_links:
+            self._refuse_link(key, place)
+        if place is None:
+            return
+        if any(i >= n for i, n in zip(place, self.shape, strict=True)):
+            files.outside.append(place)
+        # an empty chunk cannot be decoded and says so; an empty shard decodes to nothing
+        elif self.array.shards is not None and not (
+            entry.n_bytes or await self.array.store_path.store.getsize(entry.key)
+        ):
+            files.hollow[place] = True
+        else:
+            files.present[place] = True
+
+    async def _asked(self, store: RemoteStore) -> _Files:
+        """The chunks of a server that keeps no lists, by a request for each."""
         present, hollow = np.zeros(self.shape, bool), np.zeros(self.shape, bool)
-        n_outside = 0
-        async for key in root.store.list_prefix(prefix):
-            place = self._place(key.removeprefix(prefix))
-            if place is None:
-                continue
-            if any(i >= n for i, n in zip(place, self.shape, strict=True)):
-                n_outside += 1
-                continue
-            # an empty chunk cannot be decoded and says so; an empty shard decodes to nothing
-            if self.array.shards is not None and not await root.store.getsize(key):
-                hollow[place] = True
-                continue
-            present[place] = True
-        return _Files(present, hollow, n_outside)
+        cells = np.ndindex(*self.shape)
+
+        async def ask() -> None:
+            for cell in cells:  # shared: each worker takes the next one
+                head = await store.head(self.key(cell))
+                if head is not None:
+                    (hollow if self.array.shards is not None and not head else present)[cell] = True
+
+        await asyncio.gather(*(ask() for _ in range(min(ASKED_AT_ONCE, math.prod(self.shape)))))
+        return _Files(present, hollow, [])
+
+    def _refuse_link(self, key: str, place: tuple[int, ...] | None) -> None:
+        if place is None and key.rpartition("/")[2] not in METADATA:
+            return  # a file that is never read
+        raise StoreError(
+            f"{self.label}: {key!r} is a link that leads out of the store: data.links=follow reads "
+            "it all the same"
+        )
 
     def _place(self, key: str) -> tuple[int, ...] | None:
         """The cell of a chunk key, None for other keys."""

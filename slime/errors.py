@@ -50,3 +50,13 @@ def span_text(frames: Sequence[int] | Int[np.ndarray, " frames"]) -> str:
     shown = [f"{a}" if a == b else f"{a} to {b}" for a, b in runs[:6]]
     more = f" and {len(runs) - 6} more runs" if len(runs) > 6 else ""
     return ", ".join(shown) + more
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one short line: its type and what it says.
+
+    >>> one_line(KeyError("time"))
+    "KeyError: 'time'"
+    """
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__

@@ -13,6 +13,7 @@ from xarray.backends import BackendArray
 from slime.axes import AXIS_OF, FRAME_AXES, Axis, stored_names
 from slime.errors import SlimeError, StoreError, nearest
 from slime.nodes import open_node
+from slime.places import local_path
 from slime.store import StoredFrames, lazy_variable
 
 
@@ -49,21 +50,21 @@ def _found(word: str, node: Any, label: str) -> tuple[zarr.Array | np.ndarray, b
     at_home = word.startswith("~/") and Path(word).expanduser().exists()
     inverted = word.startswith("~") and not at_home
     word = word.removeprefix("~") if inverted else word
-    path = Path(word).expanduser() if at_home else Path(word)
+    path = Path(word).expanduser() if at_home else local_path(word)
     held = dict(node.arrays()) if isinstance(node, zarr.Group) else {}
     if word in held:
         return held[word], inverted
-    if not path.exists():
+    if path is not None and not path.exists():
         raise SlimeError(
             f"data.mask={said}: {label} has no array {word!r} and there is no such file"
             f"{nearest(word, held)}"
         )
-    if path.suffix == ".npy":
+    if path is not None and path.suffix == ".npy":
         try:
             return np.load(path, mmap_mode="r"), inverted
         except ValueError as error:
             raise StoreError(f"data.mask={said} is no array of numbers: {error}") from error
-    array = open_node(path)
+    array = open_node(word if path is None else path)
     if not isinstance(array, zarr.Array):
         raise SlimeError(f"data.mask={said} is a group: name the array in it")
     return array, inverted
@@ -98,6 +99,8 @@ def _lazy(
         movie=(frames.movie or 0) % size.get("movie", 1),
         channels=_mask_channels(size.get("channel", 1), frames),
         fill_missing=True,  # chunks without a True are often not written
+        follow_links=frames.chunks.grid.follow_links,
+        memory_budget=frames.memory_budget,
     )
     whole = lazy_variable(FRAME_AXES, _Truth(stored, inverted))
     single = {a: 0 for a, n in whole.sizes.items() if n == 1 and a != "time"}

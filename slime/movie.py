@@ -14,7 +14,14 @@ from slime.errors import SlimeError, StoreError, nearest
 from slime.labels import experiment_of, store_label
 from slime.masks import read_mask
 from slime.nodes import open_node
-from slime.store import BlankFrames, Picked, StoredFrames, lazy_variable, positions
+from slime.store import (
+    MEMORY_BUDGET,
+    BlankFrames,
+    Picked,
+    StoredFrames,
+    lazy_variable,
+    positions,
+)
 
 
 def open_movie(
@@ -30,6 +37,8 @@ def open_movie(
     experiment: str | None = None,
     movie: int | None = None,
     missing: str = "refuse",
+    links: str = "refuse",
+    memory_budget: int = MEMORY_BUDGET,
 ) -> xr.DataArray:
     """Open a store as a movie with axes (time, channel, y, x), lazily, in its stored dtype.
 
@@ -37,7 +46,8 @@ def open_movie(
     fill values are not applied.
 
     Args:
-        store: a path, or an open zarr array or group.
+        store: a path, a URL (file, http, https, s3, memory; `zip::` before it, or a name in .zip,
+            for a zip file), or an open zarr array or group.
         variable: the array in a group that holds several.
         axes: the meaning of each stored axis, "TCZYX" or "time,channel,z,y,x"; needed where the
             store does not name them and there are neither 3 (TYX) nor 5 (TCZYX).
@@ -52,6 +62,8 @@ def open_movie(
             each other. The file's stem without a subsampling suffix by default.
         movie: which one, where the store has an axis of movies.
         missing: "fill" reads lost chunks as the store's fill value instead of refusing.
+        links: "follow" reads chunks that are links out of the store's folder.
+        memory_budget: bytes that one chunk may decode to.
 
     Returns:
         A DataArray with coords `time` (s, where known), `channel`, `blank` (frames without chunks,
@@ -78,7 +90,9 @@ def open_movie(
         z=_checked_z(z, array, names, label),
         movie=movie,
         channels=picked,
-        fill_missing=_is_fill(missing),
+        fill_missing=_is_second(missing, "missing", ("refuse", "fill")),
+        follow_links=_is_second(links, "links", ("refuse", "follow")),
+        memory_budget=memory_budget,
     )
     time_s, interval_s = frame_times(node, array, names, frame_interval_s, label)
     if pixel_um is None:
@@ -253,7 +267,7 @@ def _checked_z(z: str | int, array: zarr.Array, axes: Sequence[str], label: str)
     raise SlimeError(f"data.z={z!r}: {label} has z slices 0 to {n - 1}; or max, or mean")
 
 
-def _is_fill(missing: str) -> bool:
-    if missing not in ("refuse", "fill"):
-        raise SlimeError(f"data.missing={missing!r} must be refuse or fill")
-    return missing == "fill"
+def _is_second(word: str, setting: str, choices: tuple[str, str]) -> bool:
+    if word not in choices:
+        raise SlimeError(f"data.{setting}={word!r} must be {choices[0]} or {choices[1]}")
+    return word == choices[1]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Literal
 
 import xarray as xr
@@ -12,9 +11,11 @@ from slime.audit import AuditReport, audit, check_audit
 from slime.errors import SlimeError
 from slime.experiments import describe_experiments, group_movies, regrouped, time_cuts
 from slime.movie import open_movies
+from slime.places import same_place
 from slime.progress import Progress
 from slime.settings import setting
 from slime.split import Split, check_shares, movie_splits
+from slime.store import MEMORY_BUDGET
 from slime.windows import WindowSpec
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
@@ -24,7 +25,9 @@ SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 class DataSpec:
     """Which movies, how they are read and how they are cut."""
 
-    stores: list[str] = setting([], "zarr stores; none is the demo, which simulates its own")
+    stores: list[str] = setting(
+        [], "zarr stores, paths or URLs; none is the demo, which simulates its own"
+    )
     variable: str | None = setting(None, "array of a group that holds several")
     axes: Any = setting(None, "meaning of the stored axes, TCZYX or time,channel,z,y,x")
     channels: Any = setting(None, "names or numbers of the channels to keep; all by default")
@@ -49,6 +52,9 @@ class DataSpec:
     )
     blank: Literal["skip", "refuse"] = setting("skip", "what to do about blank frames")
     missing: Literal["refuse", "fill"] = setting("refuse", "what to do about lost chunks")
+    links: Literal["refuse", "follow"] = setting(
+        "refuse", "what to do about chunks that are links out of their store"
+    )
     mix: bool = setting(False, "train on movies of different frame interval or pixel size at once")
     crop: Any = setting(
         None, "[height, width] in pixels cut from each window in training, the middle in validation"
@@ -122,7 +128,7 @@ def open_stores(data: DataSpec) -> tuple[list[xr.DataArray], list[str]]:
         raise SlimeError(
             f"data.experiment names {len(names)} experiments for {len(data.stores)} stores"
         )
-    places = [Path(store).expanduser().resolve() for store in data.stores]
+    places = [same_place(store) for store in data.stores]
     for store, place in zip(data.stores, places, strict=True):
         if places.count(place) > 1:
             raise SlimeError(f"{store} is given twice: its windows would count double")
@@ -141,6 +147,8 @@ def open_stores(data: DataSpec) -> tuple[list[xr.DataArray], list[str]]:
             pixel_um=data.pixel_um,
             experiment=names[i] if names else data.experiment,
             missing=data.missing,
+            links=data.links,
+            memory_budget=max(data.memory_budget, MEMORY_BUDGET),
         )
         movies += held
         stores += [store] * len(held)

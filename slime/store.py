@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -14,12 +14,14 @@ from xarray.backends import BackendArray
 from xarray.core import indexing
 
 from slime.axes import FRAME_AXES, Axis
+from slime.blame import unreadable
 from slime.chunks import ChunkGrid, FrameChunks
 from slime.engine import chunks_at_once, read_into, with_engine
 from slime.errors import StoreError, span_text
-from slime.nodes import one_line
+from slime.guard import ReadGuard
 from slime.projection import project
 
+MEMORY_BUDGET = 2 << 30  # bytes that one chunk may decode to, unless the user allows more
 PROJECTION_BYTES = 16 << 20  # decoded at once while projecting; more would only cost memory
 
 Picked = range | np.ndarray  # positions along one axis, rising
@@ -37,6 +39,8 @@ class StoredFrames(BackendArray):
             True where a pixel is not 0 in every slice.
         movie: the position along the axis of movies, where there is one.
         channels: positions along the axis of channels; all by default.
+        follow_links: read chunks that are links out of the store's folder.
+        memory_budget: bytes; a chunk that decodes to more is refused.
     """
 
     def __init__(
@@ -49,6 +53,8 @@ class StoredFrames(BackendArray):
         movie: int | None = None,
         channels: Sequence[int] | None = None,
         fill_missing: bool = False,
+        follow_links: bool = False,
+        memory_budget: int = MEMORY_BUDGET,
     ):
         self.array, self.engine = with_engine(array)
         self.axes, self.label, self.z = tuple(axes), label, z
@@ -57,13 +63,19 @@ class StoredFrames(BackendArray):
         self.channels = list(range(size.get("channel", 1))) if channels is None else list(channels)
         self.shape = (size["time"], len(self.channels), size["y"], size["x"])
         self.dtype = np.dtype("float32") if z == "mean" and "z" in axes else array.dtype
+        self.memory_budget = memory_budget
+        grid = ChunkGrid(array, label, follow_links=follow_links)
+        self.guard = ReadGuard(grid)
         self.chunks = FrameChunks(
-            ChunkGrid(array, label),
+            grid,
             self.axes,
             movie=movie,
             channels=self.channels,
             z=z if isinstance(z, int) else None,
         )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "StoredFrames":
+        return self  # it is never changed, and what it has listed is listed once
 
     @property
     def n_z(self) -> int:
@@ -151,6 +163,7 @@ class StoredFrames(BackendArray):
         if not self.fill_missing:
             self.check_chunks(frames)
         shape = (len(frames), len(channels), len(y), len(x))
+        self.guard.check_memory(shape, self.dtype, self.memory_budget)
         block = np.empty(shape, self.dtype) if out is None else out
         if self.n_z == 1:
             self._decode(block[:, :, None], frames, channels, y, x)
@@ -194,6 +207,7 @@ class StoredFrames(BackendArray):
         if "movie" in self.axes:
             target, left = target[None], ["movie", *left]
         target = target.transpose([left.index(axis) for axis in self.axes])  # a view, as stored
+        self.guard.before(key)
         try:
             if any(isinstance(k, np.ndarray) for k in key):
                 target[...] = self.array.oindex[key]
@@ -202,26 +216,8 @@ class StoredFrames(BackendArray):
             else:
                 target[...] = self.array[key]
         except Exception as error:
-            raise self._unreadable(frames, error) from error
-
-    def _unreadable(self, frames: Picked, error: Exception) -> StoreError:
-        """Name the first chunk at fault by reading each chunk of these frames alone."""
-        grid, first, last, place = self.chunks.grid, int(frames[0]), int(frames[-1]), ""
-        for cell in product(*self.chunks.cells_of([first, last])):
-            key = tuple(slice(i * c, (i + 1) * c) for i, c in zip(cell, grid.cell, strict=True))
-            try:
-                self.array[key]
-            except Exception as first_error:
-                chunk = self.array.metadata.encode_chunk_key(cell)
-                place, error = f"chunk {chunk!r}, ", first_error
-                length = self.chunks.cell["time"]
-                first = cell[self.axes.index("time")] * length
-                last = min(first + length, self.shape[0]) - 1
-                break
-        return StoreError(
-            f"{self.label}: {place}frames {first} to {last} cannot be read ({one_line(error)}): "
-            "put the chunk back from a copy, or remove the file and go on with data.missing=fill"
-        )
+            raise unreadable(self.array, self.chunks, self.label, frames, error) from error
+        self.guard.after(key, target, self.fill_value)
 
     @cached_property
     def blank(self) -> Bool[np.ndarray, " t"]:
