@@ -25,6 +25,7 @@ from slime.run.facts import describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
 from slime.run.report import meeting, report_run
 from slime.scale import Standardizer
+from slime.schedule import HELP, pick_scheduler, scheduler
 from slime.stream import WindowStream
 from slime.tracking import Tracker, cut_metrics
 
@@ -35,15 +36,20 @@ def main(arguments: Sequence[str]) -> None:
     """Open, train, score, report; prints what was left out or assumed on the way."""
     if wants_help(arguments):
         print(help_text(USAGE))
+        print(f"\n{HELP}")
         return
     began = time.perf_counter()
-    config, name = load_config(arguments)
+    address, words = pick_scheduler(arguments)
+    config, name = load_config(words)
     device = pick_device(config.device)
     out = Path(config.out) if config.out else default_out(name)
     folder = RunFolder(out, resume=config.resume)
     config = with_demo_stores(config)
 
-    prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
+    with scheduler(address) as executor:
+        prepared = prepare(
+            config.data, config.window, seed=config.seed, progress=bar, executor=executor
+        )
     for note in prepared.notes:
         print(f"note: {note}")
     for split in ("val", "test") if config.test else ("val",):
@@ -72,9 +78,15 @@ def main(arguments: Sequence[str]) -> None:
         crop=config.data.window_size,
         device=device,
     )
-    scale = Standardizer.fit(
-        movies, splits, step=config.window.step, memory_budget=budget, progress=bar
-    )
+    with scheduler(address) as executor:
+        scale = Standardizer.fit(
+            movies,
+            splits,
+            step=config.window.step,
+            memory_budget=budget,
+            progress=bar,
+            executor=executor,
+        )
     rivals = fit_baselines(
         prepared.movies,
         prepared.each("train"),

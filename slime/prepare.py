@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -169,9 +170,14 @@ def _named_apart(movies: Sequence[xr.DataArray]) -> list[xr.DataArray]:
 
 
 def prepare(
-    data: DataSpec, spec: WindowSpec, *, seed: int, progress: Progress | None = None
+    data: DataSpec,
+    spec: WindowSpec,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+    executor: Executor | None = None,
 ) -> Prepared:
-    """Open, audit, group by experiment and cut. Each movie is read once.
+    """Open, audit, group by experiment and cut. Each movie is read once, by threads or `executor`.
 
     Raises:
         SlimeError: a store or a setting that cannot be used; the line says what would be right.
@@ -179,7 +185,10 @@ def prepare(
     shares = shares_of(data.shares)
     opened, stores = open_stores(data)
     notes = _check_alike(opened, mix=data.mix)
-    reports = [audit(m, memory_budget=data.memory_budget, progress=progress) for m in opened]
+    reports = [
+        audit(m, memory_budget=data.memory_budget, progress=progress, executor=executor)
+        for m in opened
+    ]
     for report in reports:
         check_audit(report, blank=data.blank)
         notes += [f"{report.movie}: {finding.advice}" for finding in report.findings]

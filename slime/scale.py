@@ -1,20 +1,21 @@
 """The scale of pixels and of their changes, fitted on the train split and kept in the model."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
+from contextlib import nullcontext
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import xarray as xr
-from dask.base import compute
-from dask.delayed import delayed
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from slime.errors import SlimeError
 from slime.frames import GIB, blank_frames, pass_blocks, read_frames
 from slime.progress import Progress
+from slime.schedule import compute_blocks, scheduler
 from slime.split import Split
 
 SUB_PIXELS = 1 << 18  # pixels taken to float64 at once
@@ -72,24 +73,27 @@ class Standardizer(nn.Module):
         step: int = 1,
         memory_budget: int = 2 * GIB,
         progress: Progress | None = None,
+        executor: Executor | None = None,
     ) -> "Standardizer":
-        """Fit on the given splits (train) in one pass by dask, in blocks of whole chunks.
+        """Fit on the given splits (train) in one pass, in blocks of whole chunks.
 
         Masked pixels and blank frames are left out. `step` is the frames between two that a change
-        is taken over; `memory_budget` the bytes of decoded frames held at once.
+        is taken over; `memory_budget` the bytes of decoded frames held at once; `executor` what
+        computes blocks (see slime.schedule), threads by default.
 
         Raises:
             SlimeError: a channel never varies or never changes, pixels are not finite, or a chunk
                 does not fit the budget.
         """
-        parts = (
-            part
-            for movie, split in zip(movies, splits, strict=True)
-            for part in _split_moments(movie, split, step, memory_budget)
-        )
-        if progress is not None:
-            parts = progress(parts, None, "fitting the scale")
-        return cls._of(reduce(_Moments.joined, parts), movies)
+        with scheduler() if executor is None else nullcontext(executor) as pool:
+            parts = (
+                part
+                for movie, split in zip(movies, splits, strict=True)
+                for part in _split_moments(movie, split, step, memory_budget, pool)
+            )
+            if progress is not None:
+                parts = progress(parts, None, "fitting the scale")
+            return cls._of(reduce(_Moments.joined, parts), movies)
 
     @classmethod
     def _of(cls, total: _Moments, movies: Sequence[xr.DataArray]) -> "Standardizer":
@@ -129,21 +133,31 @@ class _Counted(NamedTuple):
     counts: Bool[np.ndarray, "t c y x"]
 
 
+class _Part(NamedTuple):
+    """Moments of a block, and its first and last frames, for the changes across its borders."""
+
+    moments: _Moments
+    head: _Counted
+    tail: _Counted
+
+
 def _split_moments(
-    movie: xr.DataArray, split: Split, step: int, memory_budget: int
+    movie: xr.DataArray, split: Split, step: int, memory_budget: int, executor: Executor
 ) -> Iterator[_Moments]:
-    """Moments of a split's blocks, a few at once; each has the frames before it for its changes."""
+    """Moments of a split's blocks, with the changes from one block to the next."""
     blocks, n_at_once = pass_blocks(movie, split.start, split.stop, memory_budget=memory_budget)
-    last: Any = None  # the `step` frames before the next block
-    for i in range(0, len(blocks), n_at_once):
-        tasks = []
-        for a, b in blocks[i : i + n_at_once]:
-            # a partial hides the movie: dask would compute a chunked one whole
-            block = delayed(partial(_counted, movie, a, b), pure=False)()
-            tasks.append(delayed(_moments, pure=False)(last, block, step))
-            last = delayed(_last_frames, pure=False)(last, block, step)
-        *parts, last = compute(*tasks, last, scheduler="threads")
-        yield from parts
+    # a partial hides the movie: dask would compute a chunked one whole
+    tasks = (partial(_part, movie, a, b, step) for a, b in blocks)
+    last: _Counted | None = None  # the `step` frames before the block
+    for part in compute_blocks(tasks, executor, n_at_once=n_at_once):
+        yield part.moments if last is None else part.moments.joined(_border(last, part.head, step))
+        last = _last_frames(last, part.tail, step)
+
+
+def _part(movie: xr.DataArray, start: int, stop: int, step: int) -> _Part:
+    block = _counted(movie, start, stop)
+    head = _Counted(*(v[:step].copy() for v in block))
+    return _Part(_moments(block, step), head, _last_frames(None, block, step))
 
 
 def _counted(movie: xr.DataArray, start: int, stop: int) -> _Counted:
@@ -159,35 +173,40 @@ def _last_frames(before: _Counted | None, block: _Counted, step: int) -> _Counte
     return _Counted(*(np.concatenate(v)[-step:] for v in zip(before, block, strict=True)))
 
 
-def _moments(before: _Counted | None, block: _Counted, step: int) -> _Moments:
-    """Moments of a block's pixels, and of the changes that end in it."""
-    n_before = 0 if before is None else len(before.pixels)
+def _moments(block: _Counted, step: int) -> _Moments:
+    """Moments of a block's pixels, and of the changes within it."""
     n_sub = max(SUB_PIXELS // max(block.pixels[0].size, 1), 1)
     parts = []
     for a in range(0, len(block.pixels), n_sub):
         rows = range(a, min(a + n_sub, len(block.pixels)))
-        earlier = [
-            (block, t - step) if t >= step else (before, n_before + t - step)
-            for t in rows
-            if t + n_before >= step
-        ]
-        parts.append(_sub_moments(block, rows, earlier))
+        pairs = [(t, t - step) for t in rows if t >= step]
+        parts.append(_pixel_moments(block, rows).joined(_changes(block, block, pairs)))
     return reduce(_Moments.joined, parts)
 
 
-def _sub_moments(
-    block: _Counted, rows: range, earlier: Sequence[tuple[_Counted | None, int]]
-) -> _Moments:
+def _border(before: _Counted, head: _Counted, step: int) -> _Moments:
+    """Moments of the changes that end in a block's first frames and began before it."""
+    n_before = len(before.pixels)
+    ends = [t for t in range(len(head.pixels)) if n_before + t >= step > t]
+    return _changes(before, head, [(t, n_before + t - step) for t in ends])
+
+
+def _pixel_moments(block: _Counted, rows: range) -> _Moments:
     values = block.pixels[rows.start : rows.stop].astype(np.float64)
     counts = block.counts[rows.start : rows.stop]
     n = counts.sum(axis=(0, 2, 3)).astype(float)
     mean = values.sum(axis=(0, 2, 3), where=counts) / np.maximum(n, 1)
     scatter = ((values - mean[:, None, None]) ** 2).sum(axis=(0, 2, 3), where=counts)
-    n_changes, changes = np.zeros_like(n), np.zeros_like(n)
-    late = len(rows) - len(earlier)  # frames without one `step` before them
-    for k, (source, at) in enumerate(earlier):
-        assert source is not None
-        both = counts[late + k] & source.counts[at]
+    return _Moments(n, mean, scatter, np.zeros_like(n), np.zeros_like(n))
+
+
+def _changes(before: _Counted, after: _Counted, pairs: Sequence[tuple[int, int]]) -> _Moments:
+    """Moments of the changes that end in frame t of `after` and began in frame k of `before`."""
+    zero = np.zeros(after.pixels.shape[1])
+    n_changes, changes = zero.copy(), zero.copy()
+    for t, k in pairs:
+        both = after.counts[t] & before.counts[k]
         n_changes += both.sum(axis=(1, 2))
-        changes += ((values[late + k] - source.pixels[at]) ** 2).sum(axis=(1, 2), where=both)
-    return _Moments(n, mean, scatter, n_changes, changes)
+        change = after.pixels[t].astype(np.float64) - before.pixels[k]
+        changes += (change**2).sum(axis=(1, 2), where=both)
+    return _Moments(zero, zero, zero, n_changes, changes)

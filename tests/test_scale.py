@@ -5,6 +5,7 @@ import torch
 from slime.errors import SlimeError, StoreError
 from slime.movie import open_movie
 from slime.scale import Standardizer
+from slime.schedule import scheduler
 from slime.split import Split, temporal_splits
 
 TRAIN = Split("train", 0, 20)
@@ -164,3 +165,19 @@ def test_a_movie_chunked_by_dask_is_not_computed_whole(bare, noise, monkeypatch,
     movie = open_movie(path).chunk(time=6)
     check(Standardizer.fit([movie], [TRAIN]), expected(noise[:20, :1], True, 1))
     assert len(set(reads)) <= 8  # frames 0 to 23, of 40
+
+
+def test_a_dask_scheduler_fits_the_same_scale(bare, noise):
+    from distributed import LocalCluster
+
+    movie = open_movie(bare(noise, chunks=(3, 1, 4, 5)), axes="TCYX")
+    here = Standardizer.fit([movie], [Split("train", 1, 30)], step=4)
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+        ) as cluster,
+        scheduler(cluster.scheduler_address) as executor,
+    ):
+        far = Standardizer.fit([movie], [Split("train", 1, 30)], step=4, executor=executor)
+    for name, value in here.state_dict().items():
+        assert far.state_dict()[name].tolist() == value.tolist()

@@ -283,6 +283,22 @@ def test_a_mistake_ends_with_code_2_and_one_line_without_traceback():
     assert done.stdout == ""
 
 
+def test_the_statistics_are_computed_by_a_dask_scheduler_where_one_is_named(store, tmp_path):
+    from distributed import LocalCluster
+
+    with pytest.raises(SlimeError, match=r"--scheduler nowhere: give tcp://HOST:PORT"):
+        train(store, f"out={tmp_path / 'run'}", "--scheduler", "nowhere")
+    with LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=":0"
+    ) as cluster:
+        address = cluster.scheduler_address
+        train(store, f"out={tmp_path / 'far'}", *QUICK, "--scheduler", address)
+    train(store, f"out={tmp_path / 'here'}", *QUICK)
+    far, here = ((tmp_path / n / "metrics.jsonl").read_text() for n in ("far", "here"))
+    losses = [[json.loads(ln)["train_loss"] for ln in text.splitlines()] for text in (far, here)]
+    assert losses[0] == losses[1]
+
+
 def test_a_run_is_not_overwritten(store, tmp_path):
     train(store, f"out={tmp_path / 'run'}", *QUICK)
     with pytest.raises(SlimeError, match="already holds a run"):

@@ -28,7 +28,9 @@ def audit_page(report: AuditReport) -> Figure:
     channels = [fit.channel for fit in report.noise]
     marked = [f for f in report.findings if f.frames][:N_MARKED]
     n_shown = max(len(report.measures.samples.shown), 1)
-    heights = [2.2, 0.35 + 0.24 * max(len(marked), 1), 1.7 * len(channels), 2.6]
+    _, _, y, x = report.measures.plan.shape
+    strip_height = len(channels) * (0.15 + min(1.45 * y / x, 3))
+    heights = [2.2, 0.35 + 0.24 * max(len(marked), 1), strip_height, 2.6]
     figure = Figure(figsize=(12, sum(heights) + 2.2), layout="constrained")
     rows = figure.add_gridspec(4, 1, height_ratios=heights)
     light = figure.add_subplot(rows[0])
