@@ -152,6 +152,15 @@ def test_a_tenth_of_the_light_lost_is_bleaching_and_growing_light_is_not():
     assert found(report_of(film(light() * lamp[::-1, None, None]))) == {}
 
 
+def test_light_that_comes_back_or_only_gathers_is_not_bleaching():
+    lamp = np.interp(np.arange(60), [0, 20, 40, 59], [1, 0.7, 0.8, 0.88])
+    assert "bleaching" not in found(report_of(film(light() * lamp[:, None, None])))
+    gathered = light()
+    gathered[:, :, 32:] *= np.linspace(1, 0.85, 60)[:, None, None]
+    gathered[:, :, :32] *= np.linspace(1, 1.45, 60)[:, None, None]  # a quarter of the picture
+    assert "bleaching" not in found(report_of(film(gathered)))
+
+
 @pytest.mark.parametrize("x_px", [0.05, 0.3, 2.0])
 def test_drift_is_measured(x_px):
     report = report_of(film(light(shift=(-x_px / 2, x_px))))
