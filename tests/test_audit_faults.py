@@ -156,8 +156,8 @@ def test_light_that_comes_back_or_only_gathers_is_not_bleaching():
     lamp = np.interp(np.arange(60), [0, 20, 40, 59], [1, 0.7, 0.8, 0.88])
     assert "bleaching" not in found(report_of(film(light() * lamp[:, None, None])))
     gathered = light()
-    gathered[:, :, 32:] *= np.linspace(1, 0.85, 60)[:, None, None]
-    gathered[:, :, :32] *= np.linspace(1, 1.45, 60)[:, None, None]  # a quarter of the picture
+    gathered[:, :, 16:] *= np.linspace(1, 0.85, 60)[:, None, None]
+    gathered[:, :, :16] *= np.linspace(1, 2.05, 60)[:, None, None]  # an eighth of the picture
     assert "bleaching" not in found(report_of(film(gathered)))
 
 
