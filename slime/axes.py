@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any, Literal, cast
 
+import numpy as np
 import zarr
 
-from slime.errors import SlimeError
+from slime.errors import SlimeError, StoreError, one_line
 
 Axis = Literal["movie", "time", "channel", "z", "y", "x"]
 FRAME_AXES = ("time", "channel", "y", "x")
@@ -18,6 +19,7 @@ ALIASES: dict[Axis, tuple[str, ...]] = {
     "x": ("x", "column", "columns", "col", "width", "w"),
 }
 AXIS_OF: dict[str, Axis] = {alias: axis for axis, aliases in ALIASES.items() for alias in aliases}
+MOST_BYTES = 512 << 20  # of the positions along an axis
 EXAMPLES = {4: "time,channel,y,x", 5: "time,channel,z,y,x"}  # for 3 axes: time,y,x
 UNNAMED: dict[int, tuple[Axis, ...]] = {
     3: ("time", "y", "x"),
@@ -71,17 +73,49 @@ def stored_names(array: zarr.Array) -> list[str] | None:
 
 
 def coordinate(node: Any, array: zarr.Array, axes: Sequence[str], axis: Axis) -> zarr.Array | None:
-    """The array of a group that holds the positions along an axis, under the axis's own name."""
+    """The array of a group that holds the positions along an axis, under the axis's own name.
+
+    Raises:
+        StoreError: there is one, but its metadata cannot be read.
+    """
+    if not isinstance(node, zarr.Group):
+        return None
     names = stored_names(array)
     if names is None or len(names) != len(axes) or axis not in axes:
         names = [str(a) for a in axes]
     name = names[list(axes).index(axis)] if axis in axes else axis
-    if not isinstance(node, zarr.Group):
-        return None
-    found = node.get(name)
-    if found is None:
-        found = node.get(axis)
-    return found if isinstance(found, zarr.Array) and found.ndim == 1 else None
+    for word in dict.fromkeys((name, axis)):
+        if set(word.split("/")) & {"", ".", ".."}:
+            continue
+        try:
+            found = node.get(word)
+        except Exception as error:
+            raise StoreError(f"{axis} axis {word!r} cannot be read ({one_line(error)})") from error
+        if found is not None:
+            return found if isinstance(found, zarr.Array) and found.ndim == 1 else None
+    return None
+
+
+def values_of(array: zarr.Array, label: str) -> np.ndarray:
+    """All values of a small array, such as the positions along an axis.
+
+    Raises:
+        StoreError: it is not small, cannot be read, or would run code that it holds (pickles).
+    """
+    nbytes = array.size * max(array.dtype.itemsize, 1)
+    metadata: Any = array.metadata
+    codecs = [*(getattr(metadata, "filters", None) or ()), getattr(metadata, "compressor", None)]
+    if any(getattr(codec, "codec_id", None) == "pickle" for codec in codecs):
+        raise StoreError(f"{label}: {array.path!r} holds pickled objects, which are never loaded")
+    if nbytes > MOST_BYTES:
+        raise StoreError(
+            f"{label}: {array.path!r} claims {array.shape} of {array.dtype}, more than an axis of "
+            "any movie holds: its metadata are damaged"
+        )
+    try:
+        return np.asarray(array[:])
+    except Exception as error:
+        raise StoreError(f"{label}: {array.path!r} cannot be read ({one_line(error)})") from error
 
 
 def _axis_words(axes: str | Sequence[str]) -> list[str]:

@@ -9,8 +9,10 @@ import xarray as xr
 import zarr
 from jaxtyping import Float
 
-from slime.axes import coordinate
-from slime.errors import SlimeError, TimeAxisError
+from slime.axes import Axis, coordinate, values_of
+from slime.contents import Contents
+from slime.errors import SlimeError, TimeAxisError, one_line
+from slime.ome import Image
 
 SECONDS = {
     unit: value
@@ -31,6 +33,10 @@ MICROMETRES = {
         ("um µm μm micrometer micrometre micrometers micrometres micron microns", 1.0),
         ("nm nanometer nanometre nanometers nanometres", 1e-3),
         ("mm millimeter millimetre millimeters millimetres", 1e3),
+        ("angstrom angstroms", 1e-4),
+        ("pm picometer picometre", 1e-6),
+        ("cm centimeter centimetre", 1e4),
+        ("m meter metre meters metres", 1e6),
     )
     for unit in units.split()
 }
@@ -39,13 +45,9 @@ UNEVEN = 0.01  # a step this share away from the median is uneven
 
 
 def frame_times(
-    node: Any,
-    array: zarr.Array,
-    axes: Sequence[str],
-    frame_interval_s: float | int | None,
-    label: str,
+    held: Contents, axes: Sequence[str], frame_interval_s: float | int | None
 ) -> tuple[Float[np.ndarray, " t"] | None, float | None]:
-    """Times in s and their interval: the user's word, else the store's time axis, else its attrs.
+    """Times in s and their interval: by the user, else OME-Zarr, else the time axis, else attrs.
 
     A time axis without units counts as seconds, unless it only counts frames (0, 1, 2, ...).
 
@@ -53,11 +55,15 @@ def frame_times(
         TimeAxisError: times of another length than the movie, in an unknown unit, or uneven.
         SlimeError: an interval that is not above 0.
     """
+    node, array, label = held.node, held.array, held.label
     n_frames = array.shape[list(axes).index("time")]
     if frame_interval_s is not None:
         if not (frame_interval_s > 0 and math.isfinite(frame_interval_s)):
             raise SlimeError(f"data.frame_interval_s={frame_interval_s} must be above 0")
         return np.arange(n_frames) * float(frame_interval_s), float(frame_interval_s)
+    if held.image is not None and (stated := _ome_times(held.image, axes, label)) is not None:
+        start, interval = stated
+        return start + np.arange(n_frames) * interval, interval
     stored = coordinate(node, array, axes, "time")
     if stored is not None and stored.dtype.kind in "uifmM":
         if stored.size != n_frames:
@@ -69,16 +75,41 @@ def frame_times(
         if times is not None:
             check_even(times, label)
             return times, float(np.median(np.diff(times))) if n_frames > 1 else None
-    interval = number_attr(node, array, "frame_interval_s")
+    interval = number_attr(held, "frame_interval_s")
     return (None, None) if interval is None else (np.arange(n_frames) * interval, interval)
+
+
+def _ome_times(image: Image, axes: Sequence[str], label: str) -> tuple[float, float] | None:
+    """Start and interval in s by OME-Zarr; None where its time axis only counts frames."""
+    place = list(axes).index("time")
+    step, unit = image.step(place, len(axes)), image.unit(place)
+    if step is None or unit in COUNTERS or (not unit and step == 1):
+        return None
+    if unit and unit not in SECONDS:
+        raise _unknown_unit(unit, label)
+    factor = SECONDS.get(unit, 1.0)
+    return image.start(place, len(axes)) * factor, step * factor
+
+
+def _unknown_unit(unit: str, label: str) -> TimeAxisError:
+    return TimeAxisError(
+        f"{label}: time is in {unit!r}, which is none of {', '.join(SECONDS)}: give "
+        "data.frame_interval_s"
+    )
 
 
 def _seconds(stored: zarr.Array, label: str) -> Float[np.ndarray, " t"] | None:
     """A stored time axis in seconds; None where it only counts frames."""
     unit = str(stored.attrs.get("units", "")).strip()
-    coord = xr.Variable(("time",), np.asarray(stored[:]), dict(stored.attrs))
+    coord = xr.Variable(("time",), values_of(stored, label), dict(stored.attrs))
     if " since " in unit:
-        coord = xr.decode_cf(xr.Dataset({"time": coord}))["time"].variable
+        try:
+            coord = xr.decode_cf(xr.Dataset({"time": coord}))["time"].variable
+        except Exception as error:  # pandas and cftime refuse in many ways
+            raise TimeAxisError(
+                f"{label}: time in {unit!r} cannot be understood ({one_line(error)}): give "
+                "data.frame_interval_s"
+            ) from error
     values = coord.values
     if values.dtype.kind in "mM":
         return (values - values[0]) / np.timedelta64(10**9, "ns")
@@ -86,10 +117,7 @@ def _seconds(stored: zarr.Array, label: str) -> Float[np.ndarray, " t"] | None:
     if unit in COUNTERS or (not unit and np.array_equal(times - times[:1], np.arange(len(times)))):
         return None
     if unit and unit not in SECONDS:
-        raise TimeAxisError(
-            f"{label}: time is in {unit!r}, which is none of {', '.join(SECONDS)}: give "
-            "data.frame_interval_s"
-        )
+        raise _unknown_unit(unit, label)
     return times * SECONDS.get(unit, 1.0)
 
 
@@ -113,9 +141,13 @@ def check_even(times: Float[np.ndarray, " t"], label: str) -> None:
         )
 
 
-def number_attr(node: Any, array: zarr.Array, *names: str) -> float | None:
-    """The first of these attributes that is a positive number, the array's before the group's."""
-    for attrs in (array.attrs, node.attrs):
+def number_attr(held: Contents, *names: str) -> float | None:
+    """The first of these attributes that is a positive number, the array's before the group's.
+
+    Those of a group of levels tell of the finest one alone.
+    """
+    coarse = held.image is not None and held.image.level > 0
+    for attrs in (held.array.attrs,) if coarse else (held.array.attrs, held.node.attrs):
         for name in names:
             value: Any = attrs.get(name)
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -124,16 +156,22 @@ def number_attr(node: Any, array: zarr.Array, *names: str) -> float | None:
     return None
 
 
-def pixel_size_um(node: Any, array: zarr.Array, axes: Sequence[str], label: str) -> float | None:
-    """Micrometres a pixel from attrs, or from evenly spaced y and x axes with a unit of length.
+def pixel_size_um(held: Contents, axes: Sequence[str]) -> float | None:
+    """Micrometres a pixel by OME-Zarr, attrs, or evenly spaced y and x axes with a unit of length.
 
     Raises:
         SlimeError: pixels are not square.
     """
-    stated = number_attr(node, array, "pixel_um", "pixel_size_um")
-    if stated is not None:
-        return stated
-    spacing = [_spacing_um(coordinate(node, array, axes, axis)) for axis in ("x", "y")]
+    node, array, label = held.node, held.array, held.label
+    sides: tuple[Axis, Axis] = ("x", "y")
+    spacing = [_ome_um(held.image, axes, axis) if held.image else None for axis in sides]
+    if not any(spacing):
+        stated = number_attr(held, "pixel_um", "pixel_size_um")
+        if stated is not None:
+            return stated
+        n = dict(zip(axes, array.shape, strict=True))
+        positions = {axis: coordinate(node, array, axes, axis) for axis in sides}
+        spacing = [_spacing_um(positions[axis], n[axis], label) for axis in sides]
     x_um, y_um = spacing
     if x_um and y_um and abs(x_um - y_um) > UNEVEN * x_um:
         raise SlimeError(
@@ -143,11 +181,20 @@ def pixel_size_um(node: Any, array: zarr.Array, axes: Sequence[str], label: str)
     return x_um or y_um
 
 
-def _spacing_um(positions: zarr.Array | None) -> float | None:
-    if positions is None or positions.size < 2 or positions.dtype.kind not in "uif":
+def _ome_um(image: Image, axes: Sequence[str], axis: Axis) -> float | None:
+    place = list(axes).index(axis)
+    unit = image.unit(place)
+    if unit not in MICROMETRES:
+        return None
+    step = image.step(place, len(axes))
+    return None if step is None else step * MICROMETRES[unit]
+
+
+def _spacing_um(positions: zarr.Array | None, n: int, label: str) -> float | None:
+    if positions is None or positions.size != n or n < 2 or positions.dtype.kind not in "uif":
         return None
     unit = str(positions.attrs.get("units", "")).strip()
-    steps = np.diff(np.asarray(positions[:], float))
+    steps = np.diff(values_of(positions, label).astype(float))
     usual = float(np.median(steps))
     if unit not in MICROMETRES or not abs(usual) > 0:
         return None

@@ -11,9 +11,11 @@ from jaxtyping import Bool
 from xarray.backends import BackendArray
 
 from slime.axes import AXIS_OF, FRAME_AXES, Axis, stored_names
+from slime.contents import member
 from slime.errors import SlimeError, StoreError, nearest
 from slime.nodes import open_node
-from slime.places import local_path
+from slime.ome import image_of
+from slime.places import is_url, local_path
 from slime.store import StoredFrames, lazy_variable
 
 
@@ -51,9 +53,10 @@ def _found(word: str, node: Any, label: str) -> tuple[zarr.Array | np.ndarray, b
     inverted = word.startswith("~") and not at_home
     word = word.removeprefix("~") if inverted else word
     path = Path(word).expanduser() if at_home else local_path(word)
-    held = dict(node.arrays()) if isinstance(node, zarr.Group) else {}
-    if word in held:
-        return held[word], inverted
+    own = _in_store(word, node, label)
+    if own is not None:
+        return own, inverted
+    held = list(node.array_keys()) if isinstance(node, zarr.Group) else []
     if path is not None and not path.exists():
         raise SlimeError(
             f"data.mask={said}: {label} has no array {word!r} and there is no such file"
@@ -68,6 +71,17 @@ def _found(word: str, node: Any, label: str) -> tuple[zarr.Array | np.ndarray, b
     if not isinstance(array, zarr.Array):
         raise SlimeError(f"data.mask={said} is a group: name the array in it")
     return array, inverted
+
+
+def _in_store(word: str, node: Any, label: str) -> zarr.Array | None:
+    """The array of the movie's own group that a setting names; of an OME label image the finest."""
+    if not isinstance(node, zarr.Group) or is_url(word) or set(word.split("/")) & {"", ".", ".."}:
+        return None
+    found = member(node, word, label)
+    if isinstance(found, zarr.Group):
+        image = image_of(found, label)
+        found = member(found, image.path, label) if image is not None else None
+    return found if isinstance(found, zarr.Array) else None
 
 
 def _axes_by_number(n: int, own: Sequence[Axis], label: str) -> tuple[Axis, ...]:

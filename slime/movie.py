@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 import xarray as xr
 import zarr
 from xarray.core import indexing
 
-from slime.axes import FRAME_AXES, coordinate, stored_axes
+from slime.axes import FRAME_AXES, Axis, stored_axes
 from slime.calibration import check_even, frame_times, pixel_size_um
-from slime.errors import SlimeError, StoreError, nearest
-from slime.labels import experiment_of, store_label
+from slime.channels import channel_names, picked_channels
+from slime.contents import Contents, find_contents
+from slime.errors import SlimeError
+from slime.labels import experiment_of
 from slime.masks import read_mask
-from slime.nodes import open_node
 from slime.store import (
     MEMORY_BUDGET,
     BlankFrames,
@@ -48,7 +48,8 @@ def open_movie(
     Args:
         store: a path, a URL (file, http, https, s3, memory; `zip::` before it, or a name in .zip,
             for a zip file), or an open zarr array or group.
-        variable: the array in a group that holds several.
+        variable: the array in a group that holds several, or a path to it; of an OME-Zarr the
+            level, "0" (the finest) by default.
         axes: the meaning of each stored axis, "TCZYX" or "time,channel,z,y,x"; needed where the
             store does not name them and there are neither 3 (TYX) nor 5 (TCZYX).
         channels: names or numbers of the channels to keep.
@@ -73,16 +74,15 @@ def open_movie(
     Raises:
         SlimeError: what is wrong with the store or the choice, and what would be right.
     """
-    node = open_node(store)
-    array = _chosen_array(node, variable, mask, store)
-    label = store_label(store, node)
-    names = stored_axes(array, axes, label)
+    held = store if isinstance(store, Contents) else find_contents(store, variable, mask)
+    array, label = held.array, held.label
+    names = movie_axes(held, axes)
     n_movies = dict(zip(names, array.shape, strict=True)).get("movie")
     if n_movies is not None:
         movie = _chosen_movie(movie, n_movies, label)
         label = f"{label}[{movie}]" if n_movies > 1 else label
-    channel_names = _channel_names(node, array, names)
-    picked = _picked_channels(channels, channel_names, label)
+    known = channel_names(held, names)
+    picked = picked_channels(channels, known, label)
     frames = StoredFrames(
         array,
         names,
@@ -94,17 +94,17 @@ def open_movie(
         follow_links=_is_second(links, "links", ("refuse", "follow")),
         memory_budget=memory_budget,
     )
-    time_s, interval_s = frame_times(node, array, names, frame_interval_s, label)
+    time_s, interval_s = frame_times(held, names, frame_interval_s)
     if pixel_um is None:
-        pixel_um = pixel_size_um(node, array, names, label)
+        pixel_um = pixel_size_um(held, names)
     coords: dict[str, Any] = {
-        "channel": [channel_names[i] for i in picked],
+        "channel": [known[i] for i in picked],
         "blank": lazy_variable(("time",), BlankFrames(frames)),
     }
     if time_s is not None:
         coords["time"] = ("time", time_s, {"units": "s"})
     if mask is not None:
-        coords["mask"] = read_mask(mask, node, frames, label)
+        coords["mask"] = read_mask(mask, held.node, frames, label)
     opened = xr.DataArray(
         lazy_variable(FRAME_AXES, frames),
         coords=coords,
@@ -120,12 +120,22 @@ def open_movie(
 
 def open_movies(store: Any, *, movie: int | None = None, **choices: Any) -> list[xr.DataArray]:
     """All movies of a store: one, or each along its axis of movies (`movie` picks one)."""
-    node = open_node(store)
-    array = _chosen_array(node, choices.get("variable"), choices.get("mask"), store)
-    names = stored_axes(array, choices.get("axes"), store_label(store, node))
-    n_movies = dict(zip(names, array.shape, strict=True)).get("movie", 1)
+    held = find_contents(store, choices.get("variable"), choices.get("mask"))
+    names = movie_axes(held, choices.get("axes"))
+    n_movies = dict(zip(names, held.array.shape, strict=True)).get("movie", 1)
     wanted = range(n_movies) if movie is None and n_movies > 1 else [movie]
-    return [open_movie(store, movie=i, **choices) for i in wanted]
+    return [open_movie(held, movie=i, **choices) for i in wanted]
+
+
+def movie_axes(held: Contents, axes: str | Sequence[str] | None) -> tuple[Axis, ...]:
+    """The meaning of the stored axes: by the user, else by OME-Zarr, else by the array's names.
+
+    Raises:
+        SlimeError: as slime.axes.stored_axes.
+    """
+    if axes is None and held.image is not None:
+        axes = held.image.axes(held.array.ndim)
+    return stored_axes(held.array, axes, held.label)
 
 
 def check_movie(movie: xr.DataArray) -> xr.DataArray:
@@ -182,41 +192,6 @@ def stored_source(movie: xr.DataArray) -> Source | None:
     return Source(frames, tuple(positions(k, n) for k, n in pairs))
 
 
-def _chosen_array(node: Any, variable: str | None, mask: Any, store: Any) -> zarr.Array:
-    label = store_label(store, node)
-    if isinstance(node, zarr.Array):
-        if variable:
-            raise SlimeError(f"{label} is one bare array: data.variable={variable!r} names none")
-        return _numeric(node, label)
-    found = dict(sorted(node.arrays()))
-    if variable:
-        if variable not in found:
-            raise SlimeError(
-                f"{label} has no array {variable!r}, but {', '.join(found) or 'none at all'}"
-                f"{nearest(variable, found)}"
-            )
-        return _numeric(found[variable], f"{label}/{variable}")
-    masking = mask.strip().removeprefix("~") if isinstance(mask, str) else None
-    movies = {
-        n: a for n, a in found.items() if a.ndim >= 3 and a.dtype.kind in "uif" and n != masking
-    }
-    if len(movies) == 1:
-        return next(iter(movies.values()))
-    if movies:
-        raise SlimeError(
-            f"{label} has several arrays that may be the movie: choose data.variable="
-            f"{' or '.join(movies)}"
-        )
-    held = ", ".join(f"{n} {a.shape} {a.dtype}" for n, a in found.items())
-    raise StoreError(f"{label} has no array of numbers with 3 or more axes ({held or 'no array'})")
-
-
-def _numeric(array: zarr.Array, label: str) -> zarr.Array:
-    if array.dtype.kind not in "uifb":
-        raise StoreError(f"{label} holds {array.dtype}, but pixels must be real numbers")
-    return array
-
-
 def _chosen_movie(movie: int | None, n_movies: int, label: str) -> int:
     if movie is None and n_movies > 1:
         raise SlimeError(f"{label} holds {n_movies} movies: choose data.movie=0 to {n_movies - 1}")
@@ -224,34 +199,6 @@ def _chosen_movie(movie: int | None, n_movies: int, label: str) -> int:
     if not 0 <= movie < n_movies:
         raise SlimeError(f"data.movie={movie}: {label} holds movies 0 to {n_movies - 1}")
     return movie
-
-
-def _channel_names(node: Any, array: zarr.Array, axes: Sequence[str]) -> list[str]:
-    n = dict(zip(axes, array.shape, strict=True)).get("channel", 1)
-    names = coordinate(node, array, axes, "channel") if "channel" in axes else None
-    if names is None or names.shape != (n,):
-        return [str(i) for i in range(n)]
-    return [v.decode() if isinstance(v, bytes) else str(v) for v in np.asarray(names[:]).tolist()]
-
-
-def _picked_channels(channels: Any, names: list[str], label: str) -> list[int]:
-    if channels is None:
-        return list(range(len(names)))
-    wanted = [channels] if isinstance(channels, (str, int)) else list(channels)
-    picked = []
-    for word in wanted:
-        if str(word) in names:
-            picked.append(names.index(str(word)))
-        elif str(word).isdigit() and int(word) < len(names):
-            picked.append(int(word))
-        else:
-            raise SlimeError(
-                f"data.channels: {label} has no channel {word!r}, but {', '.join(names)}"
-                f"{nearest(str(word), names)}"
-            )
-    if len(set(picked)) < len(picked) or not picked:
-        raise SlimeError(f"data.channels={wanted} of {label} must name channels, each once")
-    return picked
 
 
 def _checked_z(z: str | int, array: zarr.Array, axes: Sequence[str], label: str) -> str | int:
