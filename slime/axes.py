@@ -35,27 +35,36 @@ def stored_axes(
     Raises:
         SlimeError: the axes are unnamed and neither 3 nor 5, or the names are not a movie's.
     """
-    words = _axis_words(axes) if axes is not None else stored_names(array)
+    words = axis_words(axes) if axes is not None else stored_names(array)
+    return named_axes(words, array.shape, label)
+
+
+def named_axes(words: Sequence[str] | None, shape: Sequence[int], label: str) -> tuple[Axis, ...]:
+    """The axes that these words mean, one a stored axis; None goes by the number of axes.
+
+    Raises:
+        SlimeError: as `stored_axes`.
+    """
     if words is None:
-        if array.ndim not in UNNAMED:
+        if len(shape) not in UNNAMED:
             raise SlimeError(
-                f"{label} has {array.ndim} axes {array.shape} without names: say what they are, "
-                f"for instance data.axes={EXAMPLES.get(array.ndim, 'time,y,x')}"
-                + (" (a movie needs at least time, y and x)" if array.ndim < 3 else "")
+                f"{label} has {len(shape)} axes {tuple(shape)} without names: say what they are, "
+                f"for instance data.axes={EXAMPLES.get(len(shape), 'time,y,x')}"
+                + (" (a movie needs at least time, y and x)" if len(shape) < 3 else "")
             )
-        return UNNAMED[array.ndim]
-    if len(words) != array.ndim:
+        return UNNAMED[len(shape)]
+    if len(words) != len(shape):
         raise SlimeError(
-            f"data.axes={','.join(words)} names {len(words)} axes, but {label} has {array.ndim}: "
-            f"{array.shape}"
+            f"data.axes={','.join(words)} names {len(words)} axes, but {label} has {len(shape)}: "
+            f"{tuple(shape)}"
         )
     names = [AXIS_OF.get(w.lower()) for w in words]
     for word, name in zip(words, names, strict=True):
         if name is None:
             raise SlimeError(
                 f"{label}: axis {word!r} is none of movie, time, channel, z, y, x: name the axes "
-                f"with these words in data.axes, one for each of {array.shape}, for instance "
-                f"data.axes={EXAMPLES.get(array.ndim, 'time,y,x')}"
+                f"with these words in data.axes, one for each of {tuple(shape)}, for instance "
+                f"data.axes={EXAMPLES.get(len(shape), 'time,y,x')}"
             )
     if not {"time", "y", "x"} <= set(names) or len(set(names)) < len(names):
         raise SlimeError(
@@ -118,7 +127,8 @@ def values_of(array: zarr.Array, label: str) -> np.ndarray:
         raise StoreError(f"{label}: {array.path!r} cannot be read ({one_line(error)})") from error
 
 
-def _axis_words(axes: str | Sequence[str]) -> list[str]:
+def axis_words(axes: str | Sequence[str]) -> list[str]:
+    """The words of a user's "TCZYX" or "time,channel,y,x"."""
     if not isinstance(axes, str):
         return [str(a) for a in axes]
     words = axes.replace(",", " ").split()

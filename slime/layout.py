@@ -1,5 +1,6 @@
 """The zarr layout that slime writes: whole frames, a checksum in every chunk, all chunks stored."""
 
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -91,8 +92,11 @@ def describe_store(group: zarr.Group, attributes: Mapping[str, Any]) -> None:
 
 
 def lost_chunks(pixels: zarr.Array) -> int:
-    """Chunks that are not there."""
-    return pixels.nchunks - pixels.nchunks_initialized
+    """Chunks that are not there; those of the last shard beyond the last frame count too."""
+    cells = pixels.shards or pixels.chunks
+    n_files = math.prod(-(-n // cell) for n, cell in zip(pixels.shape, cells, strict=True))
+    per_file = math.prod(c // chunk for c, chunk in zip(cells, pixels.chunks, strict=True))
+    return n_files * per_file - pixels.nchunks_initialized
 
 
 def finish_store(partial: Path, path: Path, attributes: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ def scheduler(address: str | None = None, *, n_threads: int | None = None) -> It
             worker is there.
     """
     if address is None:
-        pool = ThreadPoolExecutor(n_threads or _n_cores(), thread_name_prefix="block")
+        pool = ThreadPoolExecutor(n_threads or usable_cores(), thread_name_prefix="block")
         try:
             yield pool
         finally:
@@ -124,7 +124,8 @@ def _result(future: "Future[Result]") -> Result:
         raise
 
 
-def _n_cores() -> int:
+def usable_cores() -> int:
+    """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -52,7 +52,9 @@ def spec_from_words(spec: type[Spec], words: Sequence[str]) -> Spec:
         tree = OmegaConf.structured(spec)
         OmegaConf.set_readonly(tree, False)
         for word in words:
-            tree = OmegaConf.merge(tree, OmegaConf.from_dotlist([word]))
+            key, _, text = word.partition("=")
+            # as text, which the field's kind turns into a number: YAML would read 1:30 as 90
+            tree = OmegaConf.merge(tree, {key: None if text in ("", "null") else text})
         read: Any = OmegaConf.to_object(tree)
         return read
     except OmegaConfBaseException as error:

@@ -50,6 +50,13 @@ def test_chunks_of_zeros_are_stored_so_that_a_lost_one_is_known(tmp_path, how):
     assert lost_chunks(pixels) == how.get("shard_frames", 2) // 2
 
 
+def test_no_chunk_counts_as_lost_where_the_last_shard_is_not_full(tmp_path):
+    store = _written(
+        tmp_path / "a.zarr", np.zeros((9, 1, 6, 7), "uint8"), chunk_frames=2, shard_frames=4
+    )
+    assert lost_chunks(zarr.open_array(store / "frames", mode="r")) == 0
+
+
 def test_a_finished_store_says_so_and_has_its_name(tmp_path):
     partial = _written(tmp_path / "a.zarr.partial", np.zeros((2, 1, 6, 7), "uint8"), chunk_frames=2)
     finish_store(partial, tmp_path / "a.zarr", {"n": 3})

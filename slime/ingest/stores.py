@@ -1,0 +1,62 @@
+"""Zarr stores of any layout that slime opens: their movie, projected and checked as it is read."""
+
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Shaped
+
+from slime.frames import chunk_frames
+from slime.ingest.source import Facts, RawArray, Source
+from slime.movie import open_movie
+
+
+def store_source(path: str, **choices: Any) -> Source:
+    """A store through `open_movie`; choices are its arguments.
+
+    Raises:
+        SlimeError: as `open_movie`.
+    """
+    movie, notes = open_movie(path, **choices), []
+    times = movie.coords.get("time")
+    blank = (
+        np.flatnonzero(np.asarray(movie["blank"].values, bool)) if "blank" in movie.coords else []
+    )
+    if len(blank):
+        notes = [*notes, f"{len(blank)} frames have no chunk and are written as fill value"]
+    return Source(
+        label=str(movie.name),
+        kind="zarr",
+        files=[Path(path)] if "://" not in path else [],
+        axes=("time", "channel", "y", "x"),
+        shape=movie.shape,
+        dtype=movie.dtype.newbyteorder("="),
+        opener=partial(_open_store, path, choices),
+        facts=Facts(
+            frame_interval_s=movie.attrs["frame_interval_s"],
+            pixel_um=movie.attrs["pixel_um"],
+            times_s=None if times is None else np.asarray(times.values, float),
+            channels=[str(name) for name in movie["channel"].values],
+            notes=notes,
+        ),
+        chunk_frames=chunk_frames(movie),
+    )
+
+
+def _open_store(path: str, choices: dict[str, Any], stack: ExitStack) -> RawArray:
+    return _Lazy(open_movie(path, **choices))
+
+
+class _Lazy:
+    """A movie read block by block, in the thread that asks."""
+
+    def __init__(self, movie: xr.DataArray):
+        self._movie = movie
+        self.shape, self.dtype = movie.shape, movie.dtype
+
+    def __getitem__(self, key: Any) -> Shaped[np.ndarray, "..."]:
+        """Pixels of a tuple of whole numbers and slices, one an axis."""
+        return self._movie.variable[key].compute(scheduler="synchronous").values
