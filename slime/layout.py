@@ -51,9 +51,8 @@ def create_frames(
 
 def open_to_write(path: Path, name: str) -> zarr.Array:
     """The array of frames in an unfinished store; chunks of zeros are stored too."""
-    # `open_array` ignores its own `config`
-    with zarr.config.set({"array.write_empty_chunks": True}):
-        return zarr.open_array(path / name, mode="r+")
+    # `open_array` ignores its own `config`, and `zarr.config` is shared by all threads
+    return zarr.open_array(path / name, mode="r+").with_config({"write_empty_chunks": True})
 
 
 def write_coordinate(

@@ -427,7 +427,7 @@ def test_the_command_tells_what_it_did(source, tmp_path):
         (["dish 3.npy"], "say where the store goes: out=PATH.zarr"),
         (["dish 4.npy", "out=x"], "nothing at 'dish 4.npy'; did you mean dish 3.npy?"),
         (["dish 3.npy", "out=x", "--fast"], "unknown option --fast"),
-        (["dish 3.npy", "out=x", "axes=yx"], " axes=y,x names 2 axes"),
+        (["dish 3.npy", "out=x", "axes=yx"], "axes=y,x names 2 axes"),
         (["out=x"], "name a source: TIFF"),
     ],
 )

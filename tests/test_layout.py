@@ -50,6 +50,13 @@ def test_chunks_of_zeros_are_stored_so_that_a_lost_one_is_known(tmp_path, how):
     assert lost_chunks(pixels) == how.get("shard_frames", 2) // 2
 
 
+def test_writing_leaves_the_settings_of_zarr_as_they_were(tmp_path):
+    with zarr.config.set({"array.write_empty_chunks": False}):
+        _written(tmp_path / "a.zarr", np.zeros((2, 1, 6, 7), "uint8"), chunk_frames=2)
+        assert lost_chunks(zarr.open_array(tmp_path / "a.zarr" / "frames", mode="r")) == 0
+        assert not zarr.config.get("array.write_empty_chunks")
+
+
 def test_no_chunk_counts_as_lost_where_the_last_shard_is_not_full(tmp_path):
     store = _written(
         tmp_path / "a.zarr", np.zeros((9, 1, 6, 7), "uint8"), chunk_frames=2, shard_frames=4

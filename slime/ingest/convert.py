@@ -185,6 +185,8 @@ def _tell(say: Callable[[str], None], source: Source, cut: Cut, times: Times) ->
     interval = "unknown" if times.interval_s is None else f"{times.interval_s:g} s"
     pixel = source.facts.pixel_um
     say(f"frame interval {interval}" + ("" if pixel is None else f", {pixel:g} um a pixel"))
+    if source.dtype.kind == "b":
+        say("note: pixels are true or false, as in a mask: open it with variable=frames")
     for note in [*source.facts.notes, *times.notes]:
         say(f"note: {note}")
     for name, kind in source.facts.attributes.get("boundary_conditions", {}).items():

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
+from fnmatch import fnmatch
 from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
@@ -39,8 +41,8 @@ def folder_files(folder: Path, pattern: str | None, endings: Sequence[str]) -> l
         SlimeError: none, or of several kinds.
     """
     wildcard = re.sub(r"\{[tcz]\}", "*", pattern) if pattern else "*"
-    files = [p for p in folder.glob(wildcard) if p.is_file() and p.name[0] != "."]
-    files = [p for p in files if p.suffix.lower() in endings]
+    files = [p for p in folder.iterdir() if fnmatch(p.name, wildcard) and p.name[0] != "."]
+    files = [p for p in files if p.suffix.lower() in endings and p.is_file()]
     kinds = sorted({p.suffix.lower() for p in files})
     if not files:
         raise SlimeError(
@@ -175,6 +177,7 @@ def joined_source(parts: Sequence[Source], *, label: str) -> Source:
     Raises:
         SlimeError: they are not alike but for their length.
     """
+    parts = [_as_run(part) for part in parts]
     first = parts[0]
     at = first.axes.index("time")
     for part in parts[1:]:
@@ -202,6 +205,22 @@ def joined_source(parts: Sequence[Source], *, label: str) -> Source:
             first.facts.frame_interval_s, first.facts.pixel_um, channels=first.facts.channels
         ),
     )
+
+
+def _as_run(part: Source) -> Source:
+    """A single picture as a run of one frame."""
+    if "time" in part.axes:
+        return part
+    shape = (1, *part.shape)
+    opener = partial(_open_single, part.opener, part.dtype, shape)
+    return replace(part, axes=("time", *part.axes), shape=shape, opener=opener)
+
+
+def _open_single(
+    opener: Callable[[ExitStack], RawArray], dtype: np.dtype, shape: Sequence[int], stack: ExitStack
+) -> RawArray:
+    array = opener(stack)
+    return Stacked(lambda _: np.asarray(array[(slice(None),) * len(array.shape)]), shape, dtype)
 
 
 def _open_joined(parts: Sequence[tuple[Any, int]], at: int, stack: ExitStack) -> RawArray:

@@ -21,7 +21,7 @@ def store_source(path: str, **choices: Any) -> Source:
         SlimeError: as `open_movie`.
     """
     movie, notes = open_movie(path, **choices), []
-    times = movie.coords.get("time")
+    times = movie["time"] if "time" in movie.coords else None
     blank = (
         np.flatnonzero(np.asarray(movie["blank"].values, bool)) if "blank" in movie.coords else []
     )

@@ -125,7 +125,10 @@ def _file_of(page: Any, path: Path) -> str:
 def _axes(letters: str, shape: Sequence[int], given: str | None, label: str) -> tuple[Axis, ...]:
     """The meaning of tifffile's axis letters; pages without a name are time."""
     if given is not None:
-        return named_axes(axis_words(given), shape, label)
+        words = axis_words(given)
+        if any(AXIS_OF.get(w.lower()) == "time" for w in words) or len(words) != len(shape):
+            return named_axes(words, shape, label)
+        return named_axes([*words, "time"], [*shape, 1], label)[:-1]  # one time of several files
     words: list[str] = []
     for letter in letters:
         if letter in UNNAMED:
