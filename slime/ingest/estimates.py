@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from scipy import ndimage, optimize
 
 from slime.errors import SlimeError, StoreError
@@ -192,7 +192,7 @@ def _block_shifts(
     stop: int,
     done: Corrections,
     channel: int,
-    first: Float[np.ndarray, "y x"] | None,
+    first: Shaped[np.ndarray, "y x"] | None,
     upsample: int,
 ) -> Float[np.ndarray, "t 2"]:
     from skimage.registration import phase_cross_correlation
