@@ -26,9 +26,9 @@ def _convert(*words: Any, **choices: Any) -> tuple[np.ndarray, Any, list[str]]:
     """The stored pixels, the movie as slime opens it, and what was said."""
     told: list[str] = []
     first = Path(str(words[0]))
-    out = first.parent / f"{first.stem} {len(list(first.parent.iterdir()))}.zarr"
+    named = first.parent / f"{first.stem} {len(list(first.parent.iterdir()))}.zarr"
     path = ingest_movie(
-        [str(w) for w in words], IngestSpec(out=str(out), **choices), say=told.append
+        [str(w) for w in words], IngestSpec(out=str(named), **choices), say=told.append
     )
     stored = zarr.open_array(path / "frames", mode="r")[:]
     return stored, open_movie(path, variable="frames"), told
@@ -455,3 +455,17 @@ def test_a_missing_reader_is_named_with_its_command(tmp_path, monkeypatch):
 def test_a_file_of_garbage_is_refused_in_words(tmp_path, name):
     (tmp_path / name).write_bytes(bytes(range(256)) * 8)
     _refused(tmp_path / name, match="readable|none that can be read|whole|damaged|cannot be read")
+
+
+def test_a_store_behind_a_url_is_converted(tmp_path):
+    pixels = _random(9, 4, 5)
+    store = zarr.storage.FsspecStore.from_url("memory://ingest/dish.zarr")
+    zarr.create_array(store, data=pixels, chunks=(2, 4, 5))
+    out = ingest_movie(["memory://ingest/dish.zarr"], IngestSpec(out=str(tmp_path / "a.zarr")))
+    assert np.array_equal(zarr.open_array(out / "frames", mode="r")[:, 0], pixels)
+    told: Any = zarr.open_group(out, mode="r").attrs["provenance"]
+    assert told["source"]["hash"] == "description"
+    with pytest.raises(SlimeError, match="is the source itself"):
+        ingest_movie([f"file://{out}"], IngestSpec(out=str(out)))
+    with pytest.raises(SlimeError, match=r"no\.zarr"):
+        ingest_movie(["memory://ingest/no.zarr"], IngestSpec(out=str(tmp_path / "b.zarr")))

@@ -23,6 +23,7 @@ from slime.ingest.timing import Times, frame_times
 from slime.ingest.writing import Job, Journal, check_shard, verification_error
 from slime.layout import finish_store, write_coordinate
 from slime.lock import HeldLock
+from slime.places import local_path
 from slime.progress import Progress
 from slime.schedule import compute_blocks, scheduler, usable_cores
 
@@ -60,17 +61,25 @@ def ingest_movie(
     try:
         with Reader(source.opener) as reader, scheduler(address) as executor:
             one = Pass(reader, cut, executor, 1, progress)
-            return _converted(one, spec, times, out, say, far=address is not None)
+            return _converted(one, words, spec, times, out, say, far=address is not None)
     finally:
         lock.release()
 
 
 def _converted(
-    one: Pass, spec: IngestSpec, times: Times, out: Path, say: Callable[[str], None], *, far: bool
+    one: Pass,
+    words: Sequence[str],
+    spec: IngestSpec,
+    times: Times,
+    out: Path,
+    say: Callable[[str], None],
+    *,
+    far: bool,
 ) -> Path:
     cut, source = one.cut, one.cut.source
     before = state_of(source.files)
-    told = {**fingerprint(source.files, spec.hash), "kind": source.kind}
+    about = f"{words} {source.shape} {source.dtype}"  # all that is known of a store elsewhere
+    told = {**fingerprint(source.files, spec.hash, about), "kind": source.kind}
     n_cores = MOST_AT_ONCE if far else usable_cores()
     frame_nbytes = 8 * int(np.prod(cut.shape[1:]))
     wide = spec.memory_budget // max(32 * (cut.raw_frame_nbytes + 4 * frame_nbytes), 1)
@@ -194,8 +203,8 @@ def _tell(say: Callable[[str], None], source: Source, cut: Cut, times: Times) ->
 
 
 def _out_path(out: str) -> Path:
-    path = Path(out).expanduser()
-    if "://" in out:
+    path = local_path(out)
+    if path is None:
         raise SlimeError(
             f"out={out}: a store is written to a folder here; copy it there afterwards"
         )
@@ -205,9 +214,10 @@ def _out_path(out: str) -> Path:
 def _refuse_taken(out: Path, words: Sequence[str]) -> None:
     place = out.resolve()
     for word in words:
-        if "://" in word:
+        named = local_path(word)
+        if named is None:
             continue
-        source = Path(word).expanduser().resolve()
+        source = named.resolve()
         if place == source or source in place.parents or place in source.parents:
             raise SlimeError(f"out={out} is the source itself, or lies in it: give another name")
     if out.exists():

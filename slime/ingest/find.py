@@ -10,6 +10,7 @@ from slime.ingest import hdf5, microscopes, numpy_file, pictures, sequences, tif
 from slime.ingest.source import Source
 from slime.ingest.spec import IngestSpec
 from slime.ingest.stores import store_source
+from slime.places import local_path
 
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 KNOWN = (
@@ -26,7 +27,8 @@ def find_source(words: Sequence[str], spec: IngestSpec) -> Source:
     """
     if not words:
         raise SlimeError(f"name a source: {KNOWN}")
-    if len(words) == 1 and ("://" in words[0] or _is_store(Path(words[0]).expanduser())):
+    place = local_path(words[0])
+    if len(words) == 1 and (place is None or _is_store(place)):
         return _store(words[0], spec)
     paths = [_existing(word) for word in words]
     folders = [p for p in paths if p.is_dir()]
@@ -129,7 +131,9 @@ def _is_store(path: Path) -> bool:
 
 
 def _existing(word: str) -> Path:
-    path = Path(word).expanduser()
+    path = local_path(word)
+    if path is None:
+        raise SlimeError(f"{word!r} is a URL: of those, name one zarr store alone")
     if not path.exists():
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         raise MissingStoreError(

@@ -20,12 +20,15 @@ class _File(NamedTuple):
     changed_ns: int
 
 
-def fingerprint(files: Sequence[Path], mode: str) -> dict[str, Any]:
+def fingerprint(files: Sequence[Path], mode: str, about: str = "") -> dict[str, Any]:
     """Names, size and sha256 of a source; mode "full" hashes every byte, "sample" parts of much.
 
     Two sources that differ only in bytes that were not sampled look alike; `hash` says whether any
-    were left out.
+    were left out. Where there is no file here, as for a URL, what is said `about` it is hashed.
     """
+    if not files:
+        digest = hashlib.sha256(about.encode()).hexdigest()
+        return {"names": [], "n_files": 0, "n_bytes": 0, "sha256": digest, "hash": "description"}
     found = list(_files(files))
     step = 1 if mode == "full" else max(-(-len(found) // MOST_FILES), 1)
     digest, sampled = hashlib.sha256(), step > 1

@@ -2,16 +2,16 @@
 
 from contextlib import ExitStack
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Shaped
 
-from slime.frames import chunk_frames
+from slime.frames import chunk_grid
 from slime.ingest.source import Facts, RawArray, Source
 from slime.movie import open_movie
+from slime.places import local_path
 
 
 def store_source(path: str, **choices: Any) -> Source:
@@ -30,7 +30,7 @@ def store_source(path: str, **choices: Any) -> Source:
     return Source(
         label=str(movie.name),
         kind="zarr",
-        files=[Path(path)] if "://" not in path else [],
+        files=[] if (place := local_path(path)) is None else [place],
         axes=("time", "channel", "y", "x"),
         shape=movie.shape,
         dtype=movie.dtype.newbyteorder("="),
@@ -42,7 +42,7 @@ def store_source(path: str, **choices: Any) -> Source:
             channels=[str(name) for name in movie["channel"].values],
             notes=notes,
         ),
-        chunk_frames=chunk_frames(movie),
+        chunk_frames=chunk_grid(movie)[0],
     )
 
 
