@@ -414,11 +414,13 @@ def test_a_store_is_written_in_other_chunks_with_its_units(tmp_path):
     group.create_array(
         "cells", data=pixels, chunks=(10, 1, 3, 3), dimension_names=("t", "c", "y", "x")
     )
+    group["mask"] = np.ones((8, 10), bool)
     group.attrs.update({"pixel_um": 0.7, "frame_interval_s": 4.0})
     stored, movie, told = _convert(tmp_path / "in.zarr", chunk_frames=4, shard_frames=8)
     assert np.array_equal(stored, pixels)
     assert (movie.attrs["frame_interval_s"], movie.attrs["pixel_um"]) == (4.0, 0.7)
     assert told[0].startswith("in: zarr, 30 frames")
+    assert "note: only the movie is taken; left out: mask" in told
     (tmp_path / "in.zarr/cells/c/1/0/0/0").unlink()
     _refused(tmp_path / "in.zarr", match="frames lack a tile of the picture")
     stored, *_ = _convert(tmp_path / "in.zarr", missing="fill")

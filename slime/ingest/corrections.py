@@ -149,6 +149,7 @@ def common_window(shifts: Float[np.ndarray, "t 2"], height: int, width: int) -> 
             far = int(np.argmax(np.abs(shifts).max(axis=1)))
             raise SlimeError(
                 f"registration leaves {max(stop - start, 0)} of {n} pixels along {axis} (frame "
-                f"{far} is moved by {shifts[far].tolist()}): take fewer frames, or leave it out"
+                f"{far} is moved by {shifts[far].tolist()}): take fewer frames, "
+                "registration=previous, or leave it out"
             )
     return slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))

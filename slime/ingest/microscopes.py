@@ -131,15 +131,20 @@ def _open_czi(path: Path, kept: Sequence[int], first: int, stack: ExitStack) -> 
     of_time: dict[int, list[Any]] = {}
     for entry in file.filtered_subblock_directory:
         of_time.setdefault(entry.start[at] - file.start[at], []).append(entry)
-    shape = (1 if i == at else n for i, n in enumerate(file.shape))
-    shape = tuple(shape)
+    shape = tuple(1 if i == at else n for i, n in enumerate(file.shape))
     planes = [i for i, letter in enumerate(file.axes) if letter not in "YX0"]
 
     def read(t: int) -> Shaped[np.ndarray, "..."]:
         pixels = np.zeros(shape, np.dtype(file.dtype).newbyteorder("="))
         seen = np.zeros([shape[i] for i in planes], bool)
         for entry in of_time.get(t, ()):
-            tile = entry.data_segment().data(resize=False)
+            try:
+                tile = entry.data_segment().data(resize=False)
+            except (KeyError, TypeError, ImportError) as error:
+                raise StoreError(
+                    f"{path.name} is packed in a way that czifile does not read here ({error!r}): "
+                    "export it as OME-TIFF"
+                ) from error
             begin = [s - o for s, o in zip(entry.start, file.start, strict=True)]
             begin[at] = 0
             pixels[tuple(slice(b, b + n) for b, n in zip(begin, tile.shape, strict=True))] = tile

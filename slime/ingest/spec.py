@@ -63,6 +63,11 @@ class IngestSpec:
     registration_upsample: int = setting(
         1, "1 shifts by whole pixels and changes no value; 20 to a twentieth, in float32"
     )
+    registration_method: Literal["correlation", "phase"] = setting(
+        "correlation",
+        "how shifts are found; phase weighs all scales alike, noise too, for clean pictures in "
+        "uneven light",
+    )
     registration_channel: str | None = setting(None, "by which channel; the first by default")
     chunk_frames: int | None = setting(None, "whole frames a chunk; 8 to 16 by default")
     shard_frames: int | None = setting(None, "frames a file; about 50 by default")

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+import zarr
 from jaxtyping import Shaped
 
 from slime.frames import chunk_grid
 from slime.ingest.source import Facts, RawArray, Source
-from slime.movie import open_movie
+from slime.movie import open_movie, stored_source
+from slime.nodes import open_node
 from slime.places import local_path
 
 
@@ -27,6 +29,9 @@ def store_source(path: str, **choices: Any) -> Source:
     )
     if len(blank):
         notes = [*notes, f"{len(blank)} frames have no chunk and are written as fill value"]
+    left = _left_out(path, movie)
+    if left:
+        notes = [*notes, f"only the movie is taken; left out: {', '.join(left)}"]
     return Source(
         label=str(movie.name),
         kind="zarr",
@@ -44,6 +49,19 @@ def store_source(path: str, **choices: Any) -> Source:
         ),
         chunk_frames=chunk_grid(movie)[0],
     )
+
+
+def _left_out(path: str, movie: xr.DataArray) -> list[str]:
+    """Other arrays of the store that hold a value for each pixel, such as masks."""
+    node, source = open_node(path), stored_source(movie)
+    if not isinstance(node, zarr.Group) or source is None:
+        return []
+    taken = source.frames.array.shape[-2:]
+    return [
+        name
+        for name, array in sorted(node.arrays())
+        if array.path != source.frames.array.path and array.ndim >= 2 and array.shape[-2:] == taken
+    ]
 
 
 def _open_store(path: str, choices: dict[str, Any], stack: ExitStack) -> RawArray:
