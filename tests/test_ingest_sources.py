@@ -135,6 +135,14 @@ def test_files_of_a_stack_are_joined_in_natural_order(tmp_path):
     _refused(*tmp_path.glob("*.tif"), match="files of one movie differ in their length alone")
 
 
+def test_frames_that_imagej_took_for_slices_are_named_by_the_user(tmp_path):
+    pixels = _random(6, 4, 5)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata={"axes": "ZYX"})
+    _refused(tmp_path / "a.tif", match=r"axes z,y,x .* frames, give axes=time,y,x")
+    stored, *_ = _convert(tmp_path / "a.tif", axes="time,y,x")
+    assert np.array_equal(stored[:, 0], pixels)
+
+
 def test_colours_of_a_tiff_are_channels(tmp_path):
     pixels = _random(6, 4, 5, 3, dtype="uint8", high=255)
     tifffile.imwrite(tmp_path / "rgb.tif", pixels, photometric="rgb")

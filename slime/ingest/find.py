@@ -64,9 +64,11 @@ def _one_movie(path: Path, spec: IngestSpec) -> Source:
     source = _one(path, spec)
     if "time" not in source.axes:
         axes = ",".join(source.axes)
+        guess = ",".join(["time", *source.axes[1:]])
+        hint = f"; if the first counts frames, give axes={guess}" if len(source.axes) > 2 else ""
         raise SlimeError(
             f"{path.name} is one picture, of axes {axes} {source.shape}: name a stack, several "
-            "pictures or their folder, or say with axes= which of them is time"
+            f"pictures or their folder{hint}"
         )
     return source
 
