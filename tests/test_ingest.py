@@ -75,12 +75,21 @@ def test_xarray_opens_it_and_its_origin_is_written_in_it(source, tmp_path):
     assert np.array_equal(movie.frames.values[:, 0], _pixels()[3:11:2])
     assert movie.x.values[:2].tolist() == [1.0, 3.0]
     assert movie.attrs["complete"]
+    assert "frame_interval_s" not in movie.attrs
     told = movie.attrs["provenance"]
     assert told["source"]["names"] == ["dish 3.npy"]
     assert told["source"]["n_bytes"] == source.stat().st_size
     assert told["choices"]["frames"] == "3:11:2"
     assert told["versions"]["zarr"] == zarr.__version__
     assert movie.frame_digest.values[1] == int(frame_digest(_pixels()[5][None]), 16)
+
+
+def test_the_interval_is_that_of_the_frames_that_are_kept(source, tmp_path):
+    out, told = _convert(source, out=tmp_path / "a.zarr", frames="3:11:2", frame_interval_s=15.0)
+    group = zarr.open_group(out, mode="r")
+    assert group.attrs["frame_interval_s"] == 30.0
+    assert np.asarray(group["time"][:]).tolist() == [45, 75, 105, 135]
+    assert told[1] == "frame interval 30 s"
 
 
 def test_the_digest_tells_a_frame_from_its_neighbour_type_and_byte_order_apart():

@@ -181,6 +181,14 @@ def test_a_tiff_that_was_cut_short_is_never_taken_for_a_shorter_movie(tmp_path, 
         assert "put back a whole file" in told
 
 
+def test_a_tiff_whose_pixels_end_early_is_refused_before_anything_is_written(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", _random(20, 40, 50), truncate=True)
+    content = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(content[:-100])
+    _refused(tmp_path / "a.tif", match="is cut short: its pages need .* bytes and it has")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
+
+
 @pytest.mark.parametrize("ending", ["png", "tif", "bmp"])
 def test_a_folder_of_pictures_is_read_in_natural_order(tmp_path, ending):
     pixels = _random(12, 4, 5, dtype="uint8", high=255)
