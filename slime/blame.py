@@ -31,14 +31,11 @@ def unreadable(
             f"{label}: frames {first} to {last} cannot be read: {error}: try again when the server "
             "answers"
         )
-    grid, place = chunks.grid, ""
+    place = ""
     for cell in product(*chunks.cells_of([first, last])):
-        key = tuple(slice(i * c, (i + 1) * c) for i, c in zip(cell, grid.cell, strict=True))
-        try:
-            array[key]
-        except Exception as own_error:
-            name = array.metadata.encode_chunk_key(cell)
-            place, error = f"chunk {name!r}, ", own_error
+        fault = _fault(array, chunks, cell)
+        if fault is not None:
+            place, error = f"chunk {array.metadata.encode_chunk_key(cell)!r}, ", fault
             length, n_frames = chunks.cell["time"], chunks.size["time"]
             first = cell[chunks.axes.index("time")] * length
             last = min(first + length, n_frames) - 1
@@ -47,3 +44,14 @@ def unreadable(
         f"{label}: {place}frames {first} to {last} cannot be read ({one_line(error)}): put the "
         "chunk back from a copy, or remove the file and go on with data.missing=fill"
     )
+
+
+def _fault(array: zarr.Array, chunks: FrameChunks, cell: tuple[int, ...]) -> Exception | None:
+    """What a read of this chunk alone ends in; zarr reads an empty shard as the fill value."""
+    grid = chunks.grid
+    key = tuple(slice(i * c, (i + 1) * c) for i, c in zip(cell, grid.cell, strict=True))
+    try:
+        array[key]
+    except Exception as error:
+        return error
+    return EOFError("the file is empty now") if grid.present[cell] and grid.gone(cell) else None

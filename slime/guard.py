@@ -86,9 +86,12 @@ class ReadGuard:
     def before(self, key: Sequence[slice | np.ndarray]) -> None:
         """Refuse chunks that claim to decode to far more than the metadata make of them.
 
+        The chunks are listed, if they are not yet, so that one that vanishes later is missed.
+
         Raises:
-            StoreError: names the chunk and both sizes.
+            StoreError: names the chunk and both sizes; or a link that leads out of the store.
         """
+        _ = self.grid.present
         if self._codec is None:
             return
         for cell in product(*(r.cells for r in self._runs(key))):

@@ -282,7 +282,10 @@ class BlankFrames(BackendArray):
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
         return indexing.explicit_indexing_adapter(
-            key, self.shape, indexing.IndexingSupport.BASIC, lambda k: self.frames.blank[k]
+            key,
+            self.shape,
+            indexing.IndexingSupport.BASIC,
+            lambda k: np.asarray(self.frames.blank[k]),
         )
 
 
