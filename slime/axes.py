@@ -1,6 +1,6 @@
 """The meaning of a store's axes: from the user, the store's names, or their number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, cast
 
 import numpy as np
@@ -78,7 +78,23 @@ def stored_names(array: zarr.Array) -> list[str] | None:
     """The store's own names of an array's axes, where it gives one to each."""
     named: Any = getattr(array.metadata, "dimension_names", None)
     named = named or array.attrs.get("_ARRAY_DIMENSIONS")
-    return [str(w) for w in named] if named and all(named) else None
+    if not isinstance(named, (list, tuple)) or not named or not all(named):
+        return None
+    return [str(w) for w in named]
+
+
+def check_attributes(node: Any, label: str) -> None:
+    """Refuse attributes that are no mapping of names.
+
+    Raises:
+        StoreError: names what they are.
+    """
+    held = node.metadata.attributes
+    if not isinstance(held, Mapping):
+        raise StoreError(
+            f"{label}: the attributes are {type(held).__name__}, but must be names with values: "
+            "the metadata are damaged"
+        )
 
 
 def coordinate(node: Any, array: zarr.Array, axes: Sequence[str], axis: Axis) -> zarr.Array | None:
@@ -101,6 +117,7 @@ def coordinate(node: Any, array: zarr.Array, axes: Sequence[str], axis: Axis) ->
         except Exception as error:
             raise StoreError(f"{axis} axis {word!r} cannot be read ({one_line(error)})") from error
         if found is not None:
+            check_attributes(found, f"{axis} axis {word!r}")
             return found if isinstance(found, zarr.Array) and found.ndim == 1 else None
     return None
 

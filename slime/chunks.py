@@ -44,9 +44,12 @@ class ChunkGrid:
     def __init__(self, array: zarr.Array, label: str, *, follow_links: bool = False):
         self.array, self.label, self.follow_links = array, label, follow_links
         self.cell = tuple(array.shards or array.chunks)
-        self.shape = tuple(
-            math.ceil(n / c) if c else 0 for n, c in zip(array.shape, self.cell, strict=True)
-        )
+        if min(*self.cell, *array.chunks) < 1:
+            raise StoreError(
+                f"{label} claims chunks of {array.chunks}: every length must be at least 1, so the "
+                "metadata are damaged"
+            )
+        self.shape = tuple(-(-n // c) for n, c in zip(array.shape, self.cell, strict=True))
         if max(math.prod(self.shape), *array.shape, 0) > MOST_CELLS:
             raise StoreError(
                 f"{label} claims shape {array.shape} in {math.prod(self.shape)} chunks of "
@@ -202,7 +205,8 @@ class FrameChunks:
         return cells.transpose([axes.index(a) for a in ("time", "channel", "z", "y", "x")])
 
     def _by_frame(self, cells: Bool[np.ndarray, "chunks *rest"]) -> Bool[np.ndarray, "t *rest"]:
-        return np.repeat(cells, self.cell["time"], axis=0)[: self.size["time"]]
+        n_frames = self.size["time"]
+        return np.repeat(cells, min(self.cell["time"], n_frames), axis=0)[:n_frames]
 
     @cached_property
     def lost(self) -> Bool[np.ndarray, " t"]:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import zarr
 
+from slime.axes import check_attributes
 from slime.errors import SlimeError, StoreError, nearest, one_line
 from slime.labels import inside_store, store_label
 from slime.nodes import open_node
@@ -41,6 +42,7 @@ def find_contents(store: Any, variable: str | None, mask: Any = None) -> Content
     """
     node = open_node(store)
     label = store_label(store, node)
+    check_attributes(node, label)
     if isinstance(node, zarr.Array):
         if variable:
             raise SlimeError(f"{label} is one bare array: data.variable={variable!r} names none")
@@ -141,7 +143,10 @@ def _group_or_none(opening: Any, *args: Any, **choices: Any) -> zarr.Group | Non
         found = opening(*args, **choices)
     except Exception:  # no group there that can be read: the array stands alone
         return None
-    return found if isinstance(found, zarr.Group) else None
+    if not isinstance(found, zarr.Group):
+        return None
+    check_attributes(found, "the group above the array")
+    return found
 
 
 def member(group: zarr.Group, path: str, label: str) -> zarr.Array | zarr.Group | None:
@@ -156,7 +161,10 @@ def member(group: zarr.Group, path: str, label: str) -> zarr.Array | zarr.Group 
         found = group.get(path.strip("/"))
     except Exception as error:
         raise StoreError(f"{label}: {path!r} cannot be read ({one_line(error)})") from error
-    return found if isinstance(found, (zarr.Array, zarr.Group)) else None
+    if not isinstance(found, (zarr.Array, zarr.Group)):
+        return None
+    check_attributes(found, f"{label}: {path!r}")
+    return found
 
 
 def _arrays(group: zarr.Group, label: str) -> Iterable[tuple[str, zarr.Array]]:
@@ -173,6 +181,8 @@ def _images(group: zarr.Group, label: str) -> list[str]:
     """The names of the groups in a group that hold an image each, as bioformats2raw lays them."""
     try:
         inner = sorted(group.groups())
+        for name, group in inner:
+            check_attributes(group, f"{label}: {name!r}")
         return [name for name, g in inner if image_of(g, label) is not None]
     except SlimeError:
         raise
@@ -190,6 +200,7 @@ def _choices(names: list[str]) -> str:
 
 def _numeric(found: Contents) -> Contents:
     array, label = found.array, found.label
+    check_attributes(array, label)
     if array.dtype.kind not in "uifb":
         raise StoreError(f"{label} holds {array.dtype}, but pixels must be real numbers")
     return found

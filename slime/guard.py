@@ -37,7 +37,7 @@ def cell_runs(picked: slice | np.ndarray, n: int, cell: int) -> Runs:
     Runs(cells=[0, 1], bounds=[0, 1, 3])
     """
     at = np.arange(n)[picked] if isinstance(picked, slice) else np.asarray(picked)
-    cells = at // max(cell, 1)
+    cells = at // min(cell, max(n, 1))  # a cell may claim to be longer than numpy can count
     begins = np.flatnonzero(np.diff(cells, prepend=-1))
     return Runs(cells[begins].tolist(), [*begins.tolist(), len(at)])
 
@@ -81,6 +81,20 @@ class ReadGuard:
             raise StoreError(
                 f"{self.label}: {shape[0]} frames of {tuple(shape[1:])} take {block / GIB:.3g} "
                 "GiB, more than this machine's memory: read fewer at once"
+            )
+
+    def check_slices(self, shape: Sequence[int], budget: int) -> None:
+        """Refuse, before it is allocated, a stack of slices that is projected at once.
+
+        Raises:
+            StoreError: it takes more than the budget (bytes).
+        """
+        nbytes = math.prod(shape) * self.array.dtype.itemsize
+        if nbytes > budget:
+            raise StoreError(
+                f"{self.label}: a stack of slices {tuple(shape)} takes {nbytes / GIB:.3g} GiB, but "
+                f"the memory budget is {budget / GIB:.3g}: raise data.memory_gib, or write chunks "
+                "of fewer frames"
             )
 
     def before(self, key: Sequence[slice | np.ndarray]) -> None:

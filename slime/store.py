@@ -173,7 +173,8 @@ class StoredFrames(BackendArray):
         bounds = [*np.flatnonzero(np.diff(turn, prepend=-1)), len(frames)]
         everywhere = range(self.shape[2]), range(self.shape[3])  # an empty slice is empty all over
         for a, b in pairwise(bounds):
-            shape = (b - a, len(channels), self.n_z, *self.shape[2:])
+            shape = (int(b - a), len(channels), self.n_z, *self.shape[2:])
+            self.guard.check_slices(shape, self.memory_budget)
             raw = np.empty(shape, self.array.dtype)
             self._decode(raw, frames[a:b], channels, *everywhere)
             whole, there[a:b] = project(raw, str(self.z), self.fill_value)
