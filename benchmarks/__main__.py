@@ -3,11 +3,16 @@
 import time
 from collections.abc import Sequence
 
-from benchmarks import stream
+from benchmarks import memory, shuffle, stream, training
 from slime.command import run_command
 from slime.errors import SlimeError, nearest
 
-BENCHMARKS = {"stream": stream.main}
+BENCHMARKS = {
+    "stream": stream.main,
+    "memory": memory.main,
+    "shuffle": shuffle.main,
+    "training": training.main,
+}
 USAGE = f"""usage: python -m benchmarks [{"|".join(BENCHMARKS)} ...]
 
 Each has settings of its own: python -m benchmarks.stream --help"""
