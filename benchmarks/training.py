@@ -41,11 +41,11 @@ WANTED = 1.05
 class TrainingSettings:
     """The movie, and how often."""
 
-    frames: int = setting(240, "frames of the movie, float32")
+    frames: int = setting(320, "frames of the movie, float32")
     size: int = setting(64, "pixels along its side")
     batch_size: int = setting(16, "windows a step")
     budget: float = setting(0.4, "share of the movie's bytes that streaming may hold")
-    rounds: int = setting(6, "epochs of each, after one that is not counted")
+    rounds: int = setting(12, "epochs of each, after one that is not counted")
     threads: int = setting(0, "threads of torch; 0: as many as torch takes")
     folder: str = setting("data/benchmarks", "where the movie is written, and kept")
     out: str = setting("benchmarks/results", "where the table goes")
