@@ -103,6 +103,8 @@ def main(arguments: Sequence[str]) -> None:
     stepper = build_stepper(config.net, shape, scale).to(device)
     print(f"{train.n_windows} windows to train on, {val.n_windows} to validate, on {device}")
 
+    print(f"train: {train.description()}")
+
     with folder as run:
         # A run that was stopped before its first epoch was saved begins anew.
         resume = load_run(run / "last.pt") if (run / "last.pt").exists() else None
@@ -111,7 +113,7 @@ def main(arguments: Sequence[str]) -> None:
             stepper.load_state_dict(resume.stepper.state_dict())
         yaml = config_yaml(config)
         write_text(run / "config.yaml", yaml)
-        write_environment(run, environment(device))
+        write_environment(run, {**environment(device), "train frames": train.description()})
         write_json(run / "run.json", describe_run(run, config, prepared, stepper))
         with Tracker(run, config.tracking, asdict(config)) as tracker:
             records = fit(

@@ -192,6 +192,12 @@ def stored_source(movie: xr.DataArray) -> Source | None:
     return Source(frames, tuple(positions(k, n) for k, n in pairs))
 
 
+def decoder(movie: xr.DataArray) -> str:
+    """What decodes the movie's chunks: "zarrs" or "zarr" (zarr-python), or "memory"."""
+    source = stored_source(movie)
+    return "memory" if source is None else source.frames.engine
+
+
 def _chosen_movie(movie: int | None, n_movies: int, label: str) -> int:
     if movie is None and n_movies > 1:
         raise SlimeError(f"{label} holds {n_movies} movies: choose data.movie=0 to {n_movies - 1}")

@@ -15,6 +15,7 @@ from slime.errors import SlimeError
 from slime.frames import GIB, WHOLE, area_shape, chunk_grid, frame_nbytes
 from slime.gather import Frames, Held
 from slime.mixing import Mixing, block_length, mixing
+from slime.movie import decoder
 from slime.on_device import DeviceFrames, fits_on
 from slime.plan import Epoch, epoch_plan, share_of, time_blocks
 from slime.reader import Area, BlockReader, block_areas, read_whole
@@ -54,6 +55,7 @@ class WindowStream(IterableDataset[Batch]):
     Attributes:
         n_windows: windows in an epoch, of this rank.
         resident: whether the frames are held in memory.
+        nbytes: bytes of all frames of the splits in their stored dtype.
         frames_read, wait_s: frames decoded, and seconds that batches waited for them, so far.
 
     Raises:
@@ -106,7 +108,7 @@ class WindowStream(IterableDataset[Batch]):
         self._areas = [self._fixed_area(movie) for movie in self.movies]
         nbytes = [self._frame_nbytes(i) for i in range(len(self.movies))]
         total = sum(len(s) * n for s, n in zip(self.splits, nbytes, strict=True))
-        self.resident = total <= memory_budget
+        self.nbytes, self.resident = total, total <= memory_budget
         if not self.resident:
             self.starts = share_of(self.starts, rank, world_size)
         self._ranges = self._blocks(nbytes)
@@ -129,6 +131,24 @@ class WindowStream(IterableDataset[Batch]):
         if not self.resident or self.world_size == 1:
             return sum(map(len, self.starts))
         return sum(b - a for a, b in (self._rows(i) for i in range(len(self))))
+
+    def description(self) -> str:
+        """How the frames are read, in a line: held or streamed, how far mixed, decoded by what."""
+        size = f"{self.nbytes / GIB:.3g} GiB"
+        names = {"zarr": "zarr-python", "memory": "nothing (given in memory)"}
+        by = " and ".join(names.get(d, d) for d in sorted(set(map(decoder, self.movies))))
+        shuffled = "in time order" if self.seed is None else "shuffled"
+        if self._mixing is None:
+            where = "in memory" if self._on_device is None else f"on {self.device}"
+            fully = "" if self.seed is None else " fully"
+            return f"all {size} of frames held {where}, {shuffled}{fully}, decoded by {by}"
+        n_blocks = sum(map(len, self._ranges))
+        longest = max(b - a for blocks in self._ranges for a, b in blocks)
+        return (
+            f"{size} of frames streamed within {self.memory_budget / GIB:.3g} GiB, {shuffled}: "
+            f"{min(self._mixing.n_live, n_blocks)} of {n_blocks} blocks of up to {longest} frames "
+            f"at a time, decoded by {by}"
+        )
 
     def __len__(self) -> int:
         """Batches in an epoch; the last may be smaller."""

@@ -745,3 +745,28 @@ def test_a_stream_wants_a_movie(numbered):
     odd = xr.DataArray(numbered(5), dims=("time", "y", "x"))
     with pytest.raises(SlimeError, match="has axes"):
         WindowStream([odd], [Split("train", 0, 5)], WindowSpec(), batch_size=2)
+
+
+def test_a_stream_says_how_it_reads(dish, numbered, monkeypatch):
+    monkeypatch.setenv("SLIME_ENGINE", "zarr")
+    movie = dish(301, 10)  # 12040 bytes
+    common = {"batch_size": 7, "seed": 0}
+
+    def said(budget):
+        stream = WindowStream([movie], [whole(movie)], WindowSpec(), memory_budget=budget, **common)
+        return stream.description()
+
+    assert said(1 << 30) == (
+        "all 1.12e-05 GiB of frames held in memory, shuffled fully, decoded by zarr-python"
+    )
+    # blocks of 10 frames and an edge of a frame on each side: 480 bytes; two are read ahead
+    assert said(SMALL) == (
+        "1.12e-05 GiB of frames streamed within 5.59e-06 GiB, shuffled: 10 of 31 blocks of up to "
+        "10 frames at a time, decoded by zarr-python"
+    )
+    loaded = movie.load()
+    stream = WindowStream([loaded], [whole(loaded)], WindowSpec(), batch_size=7)
+    assert stream.description() == (
+        "all 1.12e-05 GiB of frames held in memory, in time order, decoded by nothing (given in "
+        "memory)"
+    )
