@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import product
 from typing import Any, NamedTuple
@@ -36,6 +36,13 @@ def cell_runs(picked: slice | np.ndarray, n: int, cell: int) -> Runs:
     >>> cell_runs(slice(3, 9, 2), 10, 4)
     Runs(cells=[0, 1], bounds=[0, 1, 3])
     """
+    if isinstance(picked, slice) and (picked.step or 1) == 1:
+        first, stop, _ = picked.indices(n)
+        cell = min(cell, max(n, 1))
+        touched = range(first // cell, -(-stop // cell)) if first < stop else range(0)
+        return Runs(
+            list(touched), [*(max(i * cell - first, 0) for i in touched), max(stop - first, 0)]
+        )
     at = np.arange(n)[picked] if isinstance(picked, slice) else np.asarray(picked)
     cells = at // min(cell, max(n, 1))  # a cell may claim to be longer than numpy can count
     begins = np.flatnonzero(np.diff(cells, prepend=-1))
@@ -97,16 +104,19 @@ class ReadGuard:
                 "of fewer frames"
             )
 
-    def before(self, key: Sequence[slice | np.ndarray]) -> None:
+    def before(self, key: Sequence[slice | np.ndarray], *, look: bool = True) -> None:
         """Refuse chunks that claim to decode to far more than the metadata make of them.
 
         The chunks are listed, if they are not yet, so that one that vanishes later is missed.
+
+        Args:
+            look: False where the decoder compares each claim itself.
 
         Raises:
             StoreError: names the chunk and both sizes; or a link that leads out of the store.
         """
         _ = self.grid.present
-        if self._codec is None:
+        if not look or self._codec is None:
             return
         for cell in product(*(r.cells for r in self._runs(key))):
             if not self._looked_at[cell]:
@@ -131,28 +141,27 @@ class ReadGuard:
         found = sync(store.get(key, default_buffer_prototype(), RangeByteRequest(0, HEAD)))
         return b"" if found is None else found.to_bytes()
 
-    def after(
-        self, key: Sequence[slice | np.ndarray], read: Shaped[np.ndarray, "..."], fill: Any
-    ) -> None:
+    def check_gone(self, cells: Iterable[tuple[int, ...]]) -> None:
         """Refuse what was read where a chunk was listed, but is gone now.
 
-        Only chunks that read as nothing but the fill value are looked for again.
+        Args:
+            cells: the chunks (or shards) that read as nothing but the fill value.
 
         Raises:
             StoreError: names the chunk.
         """
-        runs = self._runs(key)
-        for cell in self._filled(runs, read, fill):
+        for cell in cells:
             if self.grid.present[cell] and self.grid.gone(cell):
                 raise StoreError(
                     f"{self.label}: chunk {self.grid.key(cell)!r} was there when the store was "
                     "opened and is gone: put it back from a copy"
                 )
 
-    def _filled(
-        self, runs: Sequence[Runs], read: Shaped[np.ndarray, "..."], fill: Any
+    def filled(
+        self, key: Sequence[slice | np.ndarray], read: Shaped[np.ndarray, "..."], fill: Any
     ) -> Iterator[tuple[int, ...]]:
         """Cells of which every pixel that was read is the fill value."""
+        runs = self._runs(key)
         if not all(r.cells for r in runs):
             return
         corners = read[np.ix_(*(r.bounds[:-1] for r in runs))]

@@ -193,9 +193,9 @@ def stored_source(movie: xr.DataArray) -> Source | None:
 
 
 def decoder(movie: xr.DataArray) -> str:
-    """What decodes the movie's chunks: "zarrs" or "zarr" (zarr-python), or "memory"."""
+    """What decodes the movie's chunks: "direct", "zarrs" or "zarr" (-python), or "memory"."""
     source = stored_source(movie)
-    return "memory" if source is None else source.frames.engine
+    return "memory" if source is None else source.frames.decoder.name
 
 
 def _chosen_movie(movie: int | None, n_movies: int, label: str) -> int:

@@ -16,7 +16,7 @@ from xarray.core import indexing
 from slime.axes import FRAME_AXES, Axis
 from slime.blame import unreadable
 from slime.chunks import ChunkGrid, FrameChunks
-from slime.engine import chunks_at_once, read_into, with_engine
+from slime.engine import Decoder
 from slime.errors import StoreError, span_text
 from slime.guard import ReadGuard
 from slime.projection import project
@@ -56,7 +56,8 @@ class StoredFrames(BackendArray):
         follow_links: bool = False,
         memory_budget: int = MEMORY_BUDGET,
     ):
-        self.array, self.engine = with_engine(array)
+        self.decoder = Decoder(array)
+        self.array = self.decoder.array
         self.axes, self.label, self.z = tuple(axes), label, z
         self.movie, self.fill_missing = movie, fill_missing
         self._size = size = dict(zip(axes, array.shape, strict=True))
@@ -117,7 +118,7 @@ class StoredFrames(BackendArray):
         if self.n_z > 1:
             return decoded * n_decoded * 2
         cell = self.array.dtype.itemsize * math.prod(self.array.chunks)
-        at_once = (chunks_at_once(self.engine) if side_by_side else 1) * cell
+        at_once = (self.decoder.at_once if side_by_side else 1) * cell
         # another order of axes is decoded whole, and then turned
         in_order = self.axes == tuple(a for a in ("movie", *FRAME_AXES) if a in self.axes)
         return min(at_once, decoded * n_decoded) + (0 if in_order else decoded * n_decoded)
@@ -208,17 +209,20 @@ class StoredFrames(BackendArray):
         if "movie" in self.axes:
             target, left = target[None], ["movie", *left]
         target = target.transpose([left.index(axis) for axis in self.axes])  # a view, as stored
-        self.guard.before(key)
+        scattered = any(isinstance(k, np.ndarray) for k in key)
+        self.guard.before(key, look=scattered or self.decoder.name != "direct")
+        missing = None
         try:
-            if any(isinstance(k, np.ndarray) for k in key):
+            if scattered:
                 target[...] = self.array.oindex[key]
-            elif target.flags.c_contiguous:
-                read_into(self.array, key, target)
             else:
-                target[...] = self.array[key]
+                missing = self.decoder.read_into(key, target)
         except Exception as error:
+            self.guard.before(key)  # another decoder, which finds the fault, would believe a claim
             raise unreadable(self.array, self.chunks, self.label, frames, error) from error
-        self.guard.after(key, target, self.fill_value)
+        if missing is None:
+            missing = self.guard.filled(key, target, self.fill_value)
+        self.guard.check_gone(missing)
 
     @cached_property
     def blank(self) -> Bool[np.ndarray, " t"]:

@@ -135,7 +135,7 @@ class WindowStream(IterableDataset[Batch]):
     def description(self) -> str:
         """How the frames are read, in a line: held or streamed, how far mixed, decoded by what."""
         size = f"{self.nbytes / GIB:.3g} GiB"
-        names = {"zarr": "zarr-python", "memory": "nothing (given in memory)"}
+        names = {"direct": "slime", "zarr": "zarr-python", "memory": "nothing (given in memory)"}
         by = " and ".join(names.get(d, d) for d in sorted(set(map(decoder, self.movies))))
         shuffled = "in time order" if self.seed is None else "shuffled"
         if self._mixing is None:
@@ -270,7 +270,7 @@ class WindowStream(IterableDataset[Batch]):
             if self._on_device is not None:
                 yield self._batches.on_device(windows, self._on_device)
             else:
-                yield self._batches.gathered(windows, (held[m] for m in windows.movie))
+                yield self._batches.gathered(windows, [[held[m] for m in windows.movie]])
 
     def _read(self, epoch: Epoch, first: int) -> Iterator[Batch]:
         assert self._mixing is not None

@@ -32,12 +32,12 @@ from slime.split import Split
 from slime.stream import WindowStream
 from slime.windows import WindowSpec
 
-ENGINES = ("zarr", "zarrs")
+ENGINES = ("zarr", "zarrs", "direct")
 
 
 @pytest.fixture(params=ENGINES)
 def engine(request, monkeypatch):
-    """Both decoders, one after the other."""
+    """Each decoder, one after the other."""
     if request.param == "zarrs":
         pytest.importorskip("zarrs")
     monkeypatch.setenv("SLIME_ENGINE", request.param)

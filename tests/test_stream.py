@@ -274,7 +274,7 @@ LAYOUTS = {
 }
 
 
-@pytest.mark.parametrize("engine", ["zarr", "zarrs"])
+@pytest.mark.parametrize("engine", ["zarr", "zarrs", "direct"])
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("crop", [None, (3, 2)])
 def test_every_layout_streams_its_own_pixels(tmp_path, monkeypatch, layout, engine, crop):
