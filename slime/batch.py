@@ -1,13 +1,13 @@
 """Batches of windows, gathered from frames in memory or on the device."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from slime.gather import Held, Ring
+from slime.gather import Copies, Held, Ring
 from slime.on_device import DeviceFrames
 from slime.plan import Windows
 from slime.windows import WindowSpec
@@ -37,17 +37,26 @@ class Batches:
         self.spec, self.shape, self.masked, self.device = spec, shape, masked, device
         self._ring = Ring(device)
 
-    def gathered(self, windows: Windows, held: Iterable[Held]) -> Batch:
-        """The windows as a batch, each copied out of the frames that hold it."""
+    def gathered(self, windows: Windows, held: Iterable[Sequence[Held]]) -> Batch:
+        """The windows as a batch, each copied out of the frames that hold it.
+
+        Args:
+            held: for the windows in order, by some at a time, frames that hold each; copied before
+                the next are asked for.
+        """
         n, spec = len(windows.start), self.spec
         array, pixels = self._ring.take((n, spec.n_frames, *self.shape), torch.float32)
         counts, mask = None, None
         if self.masked:
             counts, mask = self._ring.take((n, spec.n_out, *self.shape), torch.bool)
         starts, corners = windows.start.tolist(), windows.corner.tolist()
-        for k, block in enumerate(held):
-            target = None if counts is None else counts[k]
-            block.copy_window(starts[k], spec.step, corners[k], array[k], target)
+        copies, k = Copies(), 0
+        for some in held:
+            for block in some:
+                target = None if mask is None else mask[k]
+                block.copy_window(starts[k], spec.step, corners[k], pixels[k], target, copies)
+                k += 1
+            copies.make()
         pixels = self._ring.send(array, pixels)
         if counts is not None and mask is not None:
             mask = self._ring.send(counts, mask)

@@ -2,6 +2,8 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,8 @@ from torch import Tensor
 RING = 8  # batch buffers kept for reuse
 
 
-class Frames(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Frames:
     """Consecutive frames in memory, from frame `first` of their movie on, or a part of each.
 
     Attributes:
@@ -30,11 +33,53 @@ class Frames(NamedTuple):
         """One past the last frame."""
         return self.first + len(self.pixels)
 
-    def cut(self, first: int, stop: int) -> "Frames":
-        """A copy of the frames first to stop, so that the others can be freed."""
+    @cached_property
+    def tensor(self) -> Shaped[Tensor, "t c y x"]:
+        """The pixels in the same memory, unless their byte order is not the machine's."""
+        return torch.from_numpy(np.asarray(self.pixels, self.pixels.dtype.newbyteorder("=")))
+
+    @cached_property
+    def mask_tensor(self) -> Bool[Tensor, "t c y x"] | None:
+        """The mask in the same memory."""
+        return None if self.mask is None else torch.from_numpy(self.mask)
+
+    def cut(
+        self, first: int, stop: int, out: Shaped[np.ndarray, "t c y x"] | None = None
+    ) -> "Frames":
+        """A copy (into `out`) of the frames first to stop, so that the others can be freed."""
         rows = slice(first - self.first, stop - self.first)
         mask = None if self.mask is None else self.mask[rows].copy()
-        return Frames(first, self.pixels[rows].copy(), mask, self.corner)
+        pixels = np.empty_like(self.pixels[rows]) if out is None else out
+        pixels[...] = self.pixels[rows]
+        return Frames(first, pixels, mask, self.corner)
+
+
+class Copies:
+    """Copies that are made by one call, in which other threads may run.
+
+    Copied one by one, each copy would end with a wait for the threads that decode.
+    """
+
+    def __init__(self) -> None:
+        self._targets, self._sources = list[Tensor](), list[Tensor]()
+
+    def add(self, target: Shaped[Tensor, "*any"], source: Shaped[Tensor, "*any"]) -> None:
+        """Have `source` copied into `target`, in the target's type."""
+        self._targets.append(target)
+        self._sources.append(source)
+
+    def make(self) -> None:
+        """Copy all that was added, in this thread alone: more would wait for one another."""
+        if self._targets:
+            n_threads = torch.get_num_threads()
+            if n_threads > 1:
+                torch.set_num_threads(1)
+            try:
+                torch._foreach_copy_(self._targets, self._sources)  # pyright: ignore[reportPrivateImportUsage]
+            finally:
+                if n_threads > 1:
+                    torch.set_num_threads(n_threads)
+        self._targets, self._sources = [], []
 
 
 class Held(NamedTuple):
@@ -47,10 +92,11 @@ class Held(NamedTuple):
         start: int,
         step: int,
         corner: Sequence[int],
-        pixels: Float[np.ndarray, "t c y x"],
-        counts: Bool[np.ndarray, "lead c y x"] | None,
+        pixels: Float[Tensor, "t c y x"],
+        counts: Bool[Tensor, "lead c y x"] | None,
+        copies: Copies,
     ) -> None:
-        """Every `step`-th frame from `start` on into `pixels`, the last masks into `counts`."""
+        """Have every `step`-th frame from `start` on copied, and the last masks into `counts`."""
         n, (height, width) = len(pixels), pixels.shape[2:]
         n_given = n if counts is None else n - len(counts)
         for part in self.parts:
@@ -62,16 +108,20 @@ class Held(NamedTuple):
             rows = slice(
                 start + k0 * step - part.first, start + (k1 - 1) * step - part.first + 1, step
             )
-            y, x = corner[0] - part.corner[0], corner[1] - part.corner[1]
-            area = (slice(None), slice(y, y + height), slice(x, x + width))
-            np.copyto(pixels[k0:k1], part.pixels[(rows, *area)], casting="unsafe")
+            area: tuple[slice, ...] = ()
+            if part.tensor.shape[2:] != pixels.shape[2:]:
+                y, x = corner[0] - part.corner[0], corner[1] - part.corner[1]
+                area = (slice(None), slice(y, y + height), slice(x, x + width))
+            copies.add(pixels[k0:k1], part.tensor[(rows, *area)])
             if counts is None or k1 <= n_given:
                 continue
             late = max(k0, n_given)
-            rows = slice(rows.start + (late - k0) * step, rows.stop, step)
-            counts[late - n_given : k1 - n_given] = (
-                True if part.mask is None else part.mask[(rows, *area)]
-            )
+            target = counts[late - n_given : k1 - n_given]
+            if part.mask_tensor is None:
+                target.fill_(True)
+            else:
+                rows = slice(rows.start + (late - k0) * step, rows.stop, step)
+                copies.add(target, part.mask_tensor[(rows, *area)])
 
 
 class Ring:

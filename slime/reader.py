@@ -55,6 +55,29 @@ def read_whole(movie: xr.DataArray, blocks: Sequence[tuple[int, int]], area: Are
     return Frames(first, pixels, mask, (area[0].start or 0, area[1].start or 0))
 
 
+class Memory:
+    """Memory that is used again once it is given back; threads may share it."""
+
+    def __init__(self) -> None:
+        self._spare, self._lock = list[np.ndarray](), threading.Lock()
+
+    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> Shaped[np.ndarray, "*shape"]:
+        """An array to fill; what an earlier one has left, where that is enough."""
+        nbytes = math.prod(shape) * dtype.itemsize
+        with self._lock:
+            memory = self._spare.pop() if self._spare else np.empty(0, np.uint8)
+        if memory.nbytes < nbytes:
+            memory = np.empty(nbytes, np.uint8)
+        return memory[:nbytes].view(dtype).reshape(shape)
+
+    def give(self, array: Shaped[np.ndarray, "*any"]) -> None:
+        """Give back what `take` gave."""
+        while isinstance(array.base, np.ndarray):
+            array = array.base
+        with self._lock:
+            self._spare.append(array)
+
+
 class BlockReader:
     """The blocks of an epoch, from its window number `begin` on; a context, for its threads.
 
@@ -84,8 +107,8 @@ class BlockReader:
         self._needed = np.flatnonzero(self._last_row >= begin).tolist()
         self._n_asked, self._lock = 0, threading.Lock()
         self._blocks: dict[int, Future[Held]] = {}
-        self._memory: dict[int, np.ndarray] = {}
-        self._spare: list[np.ndarray] = []
+        self._for_blocks, self._for_edges = Memory(), Memory()
+        self._loans: dict[int, list[tuple[Memory, np.ndarray]]] = {p: [] for p in self._needed}
         self._edges = self._kept_edges()
         self._pool = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="slime-read")
 
@@ -100,18 +123,25 @@ class BlockReader:
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def rows(self, begin: int, stop: int) -> Iterator[Held]:
-        """For each of these windows, in order, frames that hold it; valid until the next one."""
+    def rows(self, begin: int, stop: int) -> Iterator[list[Held]]:
+        """Frames that hold these windows, in order, some at a time; valid until the next ones."""
+        some: list[Held] = []
         for row in range(begin, stop):
             place = int(self.epoch.block[row])
             self._ask(place)
-            began = time.perf_counter()
-            held = self._blocks[place].result()
-            self.wait_s += time.perf_counter() - began
-            yield held
+            block = self._blocks[place]
+            if not block.done():
+                began = time.perf_counter()
+                block.exception()
+                self.wait_s += time.perf_counter() - began
+            some.append(block.result())
             if self._last_row[place] == row:
-                del self._blocks[place], held
-                self._spare.append(self._memory.pop(place))
+                yield some
+                some = []
+                del self._blocks[place]
+                for memory, array in self._loans.pop(place):
+                    memory.give(array)
+        yield some
 
     def _ask(self, place: int) -> None:
         """Have the blocks up to this place read, and those after it while there is room."""
@@ -157,36 +187,34 @@ class BlockReader:
         for side, first in (("end", block.stop - n), ("start", block.start)):
             wanted = self._edges.get((place, side))
             if wanted is not None:
-                wanted.set_result(core.cut(first, first + n))
+                room = self._for_edges.take((n, *core.pixels.shape[1:]), core.pixels.dtype)
+                wanted.set_result(core.cut(first, first + n, room))
         parts = [core]
         if block.before:
             before = self._before[block.movie, block.start]
-            parts.insert(0, self._edge(block, (before, "end"), block.first, block.start))
+            parts.insert(0, self._edge(place, (before, "end"), block.first, block.start))
         if block.after:
             after = self._after[block.movie, block.stop]
-            parts.append(self._edge(block, (after, "start"), block.stop, block.last))
+            parts.append(self._edge(place, (after, "start"), block.stop, block.last))
         return Held(tuple(parts))
 
     def _room(self, place: int) -> Shaped[np.ndarray, "t c y x"]:
-        """Memory for a block: what an earlier one has left, where that is enough."""
+        """Memory for a block, given back when its last window was emitted."""
         block = self.epoch.order[place]
         movie = self.movies[block.movie]
         shape = (block.stop - block.start, *area_shape(movie, self.areas[place]))
-        nbytes = math.prod(shape) * movie.dtype.itemsize
-        with self._lock:
-            memory = self._spare.pop() if self._spare else np.empty(0, np.uint8)
-            if memory.nbytes < nbytes:
-                memory = np.empty(nbytes, np.uint8)
-            self._memory[place] = memory
-        return memory[:nbytes].view(movie.dtype).reshape(shape)
+        room = self._for_blocks.take(shape, movie.dtype)
+        self._loans[place].append((self._for_blocks, room))
+        return room
 
-    def _edge(self, block: Block, source: tuple[int, str], first: int, stop: int) -> Frames:
+    def _edge(self, place: int, source: tuple[int, str], first: int, stop: int) -> Frames:
         """Frames first to stop as kept, else (a resumed epoch) from the store."""
         kept = self._edges.get(source)
         if kept is None:
-            return self._read(block, first, stop, self.areas[source[0]])
+            return self._read(self.epoch.order[place], first, stop, self.areas[source[0]])
         held = kept.result()
         del self._edges[source]  # not before: the lender looks for it when it has read
+        self._loans[place].append((self._for_edges, held.pixels))
         return held if held.first == first else held.cut(first, stop)
 
     def _read(

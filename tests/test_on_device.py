@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from slime.gather import Frames, Held, Ring
+from slime.gather import Copies, Frames, Held, Ring
 from slime.on_device import DeviceFrames, fits_on
 from slime.plan import Windows
 from slime.windows import WindowSpec
@@ -35,9 +35,12 @@ def test_gathering_on_a_device_gives_what_the_cpu_gives(dtype, masked, size):
     pixels, counts = DeviceFrames(held, CPU).gathered(Windows(movie, start, corner), SPEC, size)
     assert pixels.dtype == torch.float32
     for k in range(12):
-        window = np.empty((5, 2, *size), "f4")
-        mask = np.empty((3, 2, *size), bool)
-        Held((held[movie[k]],)).copy_window(int(start[k]), 2, corner[k].tolist(), window, mask)
+        window = torch.empty((5, 2, *size))
+        mask = torch.empty((3, 2, *size), dtype=torch.bool)
+        copies = Copies()
+        one = Held((held[movie[k]],))
+        one.copy_window(int(start[k]), 2, corner[k].tolist(), window, mask, copies)
+        copies.make()
         np.testing.assert_array_equal(pixels[k], window)
         if masked:
             np.testing.assert_array_equal(counts[k], mask)
@@ -66,8 +69,11 @@ def test_a_window_across_parts_is_put_together():
     parts = [Frames(a, pixels[a:b], mask[a:b]) for a, b in ((0, 7), (7, 8), (8, 40))]
     for step in (1, 2, 3, 8):
         for start in range(40 - 4 * step):
-            window, counts = np.empty((5, 1, 1, 1), "f4"), np.empty((2, 1, 1, 1), bool)
-            Held(tuple(parts)).copy_window(start, step, (0, 0), window, counts)
+            window = torch.empty(5, 1, 1, 1)
+            counts = torch.empty(2, 1, 1, 1, dtype=torch.bool)
+            copies = Copies()
+            Held(tuple(parts)).copy_window(start, step, (0, 0), window, counts, copies)
+            copies.make()
             expected = [start + k * step for k in range(5)]
             assert window.ravel().tolist() == expected
             assert counts.ravel().tolist() == [f % 3 == 0 for f in expected[3:]]
