@@ -134,12 +134,15 @@ class Ring:
         self.device, self._spares = device, list[_Spare]()
 
     def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[np.ndarray, Tensor]:
-        """An array to fill, and the tensor that is its memory."""
+        """An array to fill, and the tensor that is its memory; a smaller batch lies in a larger."""
+        n, *rest = shape
         for spare in self._spares:
             # The spare's own reference and getrefcount's argument: nobody else's.
             free = sys.getrefcount(spare.array) == 2 and (spare.sent is None or spare.sent.query())
-            if free and spare.array.shape == shape and spare.dtype == dtype:
-                return spare.array, torch.from_numpy(spare.array)
+            fits = spare.dtype == dtype and spare.array.shape[1:] == tuple(rest)
+            if free and fits and n <= len(spare.array):
+                part = spare.array[:n]
+                return part, torch.from_numpy(part)
         return self._fresh(shape, dtype)
 
     def _fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[np.ndarray, Tensor]:
@@ -149,7 +152,8 @@ class Ring:
             array = np.empty(shape, torch.empty((), dtype=dtype).numpy().dtype)
         if len(self._spares) < RING:
             self._spares.append(_Spare(array, dtype))
-        return array, torch.from_numpy(array)
+        part = array[:]
+        return part, torch.from_numpy(part)
 
     def send(self, array: np.ndarray, tensor: Tensor) -> Tensor:
         """The tensor on the device; its array is not filled again before it has got there."""
@@ -158,7 +162,7 @@ class Ring:
         there = tensor.to(self.device, non_blocking=True)
         if self.device.type == "cuda":
             for spare in self._spares:
-                if spare.array is array:
+                if np.shares_memory(spare.array[:1], array[:1]):
                     spare.sent = torch.cuda.Event()
                     spare.sent.record()
         return there

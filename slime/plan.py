@@ -56,10 +56,10 @@ def time_blocks(
 def segment_cuts(n_blocks: int, n_segments: int, rng: np.random.Generator | None) -> list[int]:
     """First blocks of segments of nearly equal length, at least two blocks each where possible.
 
-    Cuts move at random from epoch to epoch, by up to one segment.
+    Cuts move at random from epoch to epoch, together, by up to half a segment either way.
     """
-    shift = rng.random() if rng is not None else 0.0
-    raw = np.floor((np.arange(n_segments) + shift) * n_blocks / n_segments).astype(int)
+    shift = rng.random() - 0.5 if rng is not None else 0.0
+    raw = np.floor((np.arange(1, n_segments) + shift) * n_blocks / n_segments).astype(int)
     cuts = [0]
     for cut in raw:
         if cut - cuts[-1] >= 2 and n_blocks - cut >= 2:

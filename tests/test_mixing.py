@@ -17,18 +17,19 @@ def mixed(budget, block=10, span=3):
 @pytest.mark.parametrize(
     ("budget", "expected"),
     [
-        # a block of 10 frames, and 2 edges of 2: 14 000 bytes a block that is mixed
+        # a block of 10 frames with 3 edges of 2 (one less in all) for each block that is mixed,
+        # and with one for each that is read ahead
         (14_000, Mixing(1, 0)),
-        (23_999, Mixing(1, 0)),
-        (24_000, Mixing(1, 1)),
-        (75_999, Mixing(4, 1)),
-        (76_000, Mixing(4, 2)),
-        (160_000, Mixing(10, 2)),
+        (25_999, Mixing(1, 0)),
+        (26_000, Mixing(1, 1)),
+        (85_999, Mixing(4, 1)),
+        (86_000, Mixing(4, 2)),
+        (182_000, Mixing(10, 2)),
     ],
 )
 def test_the_budget_is_spent_on_blocks_to_mix_and_to_read_ahead(budget, expected):
     assert mixed(budget) == expected
-    assert (expected.n_live * 14 + expected.n_ahead * 10) * FRAME <= budget
+    assert (expected.n_live * 16 - 2 + expected.n_ahead * 12) * FRAME <= budget
 
 
 def test_below_one_block_it_is_refused():
@@ -43,7 +44,7 @@ def test_below_one_block_it_is_refused():
     [
         (0, 2, 8),  # never shorter
         (0, 30, 29),  # nor than a window's edge
-        (24 * 20 * FRAME, 2, 18),  # 24 blocks of 18 frames with their edges fill the budget
+        (24 * 20 * FRAME, 2, 17),  # 24 blocks of 17 frames with their edges fill the budget
         (10**12, 2, 4194),  # a read of 4 MiB
     ],
 )

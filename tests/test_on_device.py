@@ -91,3 +91,14 @@ def test_a_ring_gives_memory_again_only_when_nobody_holds_it():
     assert third.data_ptr() == place
     _, other = ring.take((2, 3), torch.bool)
     assert other.dtype == torch.bool
+
+
+def test_a_smaller_batch_takes_the_memory_of_a_larger():
+    ring = Ring(CPU)
+    array, first = ring.take((4, 3), torch.float32)
+    address = first.data_ptr()
+    del array, first
+    _, small = ring.take((2, 3), torch.float32)
+    assert (small.shape, small.data_ptr()) == ((2, 3), address)
+    _, other = ring.take((2, 3), torch.float32)  # the first is held: its memory is not free
+    assert other.data_ptr() != address

@@ -2,6 +2,7 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from slime.errors import SlimeError, StoreError
 from slime.movie import open_movie
+from slime.reader import Memory
 from slime.split import Split, temporal_splits
 from slime.stream import Batch, WindowDataset, WindowStream
 from slime.windows import WindowSpec
@@ -759,9 +761,9 @@ def test_a_stream_says_how_it_reads(dish, numbered, monkeypatch):
     assert said(1 << 30) == (
         "all 1.12e-05 GiB of frames held in memory, shuffled fully, decoded by zarr-python"
     )
-    # blocks of 10 frames and an edge of a frame on each side: 480 bytes; two are read ahead
+    # a block of 10 frames with 3 edges of one takes 520 bytes; two of 440 are read ahead
     assert said(SMALL) == (
-        "1.12e-05 GiB of frames streamed within 5.59e-06 GiB, shuffled: 10 of 31 blocks of up to "
+        "1.12e-05 GiB of frames streamed within 5.59e-06 GiB, shuffled: 9 of 31 blocks of up to "
         "10 frames at a time, decoded by zarr-python"
     )
     loaded = movie.load()
@@ -770,3 +772,33 @@ def test_a_stream_says_how_it_reads(dish, numbered, monkeypatch):
         "all 1.12e-05 GiB of frames held in memory, in time order, decoded by nothing (given in "
         "memory)"
     )
+
+
+def test_all_that_a_stream_holds_is_within_its_budget(dish, monkeypatch):
+    """Blocks in memory, those under way, and edges kept for others, at the worst moment."""
+    held, most = Counter(), 0
+    take, give = Memory.take, Memory.give
+
+    def taking(self, shape, dtype):
+        nonlocal most
+        array = take(self, shape, dtype)
+        held[id(self), array.ctypes.data] = array.nbytes
+        most = max(most, sum(held.values()))
+        return array
+
+    def giving(self, array):
+        del held[id(self), array.ctypes.data]
+        give(self, array)
+
+    monkeypatch.setattr(Memory, "take", taking)
+    monkeypatch.setattr(Memory, "give", giving)
+    movie = dish(1500, 4)
+    for budget, n_in in product((1_500, 3_000, 8_000, 16_000), (1, 4, 12)):
+        spec = WindowSpec(n_in=n_in)
+        stream = WindowStream(
+            [movie], [whole(movie)], spec, batch_size=3, seed=0, memory_budget=budget
+        )
+        assert sorted(windows_of(stream)) == every_window(1500, spec)
+        assert 0.6 * budget < most <= budget
+        assert not held
+        most = 0
