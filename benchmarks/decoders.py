@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import zarr
+
+from slime.movie import open_movie
 
 if TYPE_CHECKING:
     from benchmarks.feeds import Epochs, Feed, Parts
@@ -17,6 +20,11 @@ ZARRS_PIPELINE = "zarrs.ZarrsCodecPipeline"
 def pixels(feed: "Feed") -> Any:
     """The movie's zarr array, read by the pipeline that zarr is set to."""
     return zarr.open_group(feed.store, mode="r")["movie"]
+
+
+def own(feed: "Feed") -> "Epochs":
+    """Blocks read by slime's decoder in two threads, each into fresh memory."""
+    return _threaded(feed, open_movie(feed.store).variable[:, 0])
 
 
 def zarr_python(feed: "Feed") -> "Epochs":
@@ -46,9 +54,11 @@ def tensorstore(feed: "Feed") -> "Epochs":
 
 def _threaded(feed: "Feed", array: Any) -> "Epochs":
     pool = ThreadPoolExecutor(AT_ONCE)
-    return _in_flight(
-        feed, lambda start, stop: pool.submit(array.__getitem__, slice(start, stop)).result
-    )
+
+    def read(start: int, stop: int) -> Any:
+        return np.asarray(array[start:stop])
+
+    return _in_flight(feed, lambda start, stop: pool.submit(read, start, stop).result)
 
 
 def _in_flight(feed: "Feed", ask: Callable[[int, int], Callable[[], Any]]) -> "Epochs":

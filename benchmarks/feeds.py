@@ -172,17 +172,21 @@ class Contestant:
     environment: dict[str, str] = field(default_factory=dict)
 
 
-ZARRS, ZARR = {"SLIME_ENGINE": "zarrs"}, {"SLIME_ENGINE": "zarr"}
+OWN, ZARRS, ZARR = ({"SLIME_ENGINE": name} for name in ("auto", "zarrs", "zarr"))
 # peers are given the faster pipeline too
 FASTEST = {"ZARR_CODEC_PIPELINE__PATH": decoders.ZARRS_PIPELINE} if find_spec("zarrs") else {}
 _stream, _resident = partial(slime, resident=False), partial(slime, resident=True)
 _of_zarrs, _of_tensorstore = ("zarrs",), ("tensorstore",)
 CONTESTANTS = (
-    Contestant("slime", "slime, streaming, zarrs", _stream, needs=_of_zarrs, environment=ZARRS),
+    Contestant("slime", "slime, streaming", _stream, environment=OWN),
+    Contestant(
+        "slime-zarrs", "slime, streaming, zarrs", _stream, needs=_of_zarrs, environment=ZARRS
+    ),
     Contestant("slime-zarr", "slime, streaming, zarr-python", _stream, environment=ZARR),
     Contestant("resident", "slime, resident", _resident),
     Contestant("reused", "in memory, batches reused", reused),
     Contestant("fresh", "in memory, fresh batches", fresh),
+    Contestant("own", "decode only, slime", decoders.own, "frames", environment=OWN),
     Contestant("zarrs", "decode only, zarrs", decoders.zarrs, "frames", needs=_of_zarrs),
     Contestant("zarr", "decode only, zarr-python", decoders.zarr_python, "frames"),
     Contestant(

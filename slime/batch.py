@@ -50,12 +50,18 @@ class Batches:
         if self.masked:
             counts, mask = self._ring.take((n, spec.n_out, *self.shape), torch.bool)
         starts, corners = windows.start.tolist(), windows.corner.tolist()
-        copies, k = Copies(), 0
+        windows_left = zip(
+            starts,
+            corners,
+            pixels.unbind(),
+            [None] * n if mask is None else mask.unbind(),
+            strict=True,
+        )
+        copies = Copies()
         for some in held:
             for block in some:
-                target = None if mask is None else mask[k]
-                block.copy_window(starts[k], spec.step, corners[k], pixels[k], target, copies)
-                k += 1
+                start, corner, target, counted = next(windows_left)
+                block.copy_window(start, spec.step, corner, target, counted, copies)
             copies.make()
         pixels = self._ring.send(array, pixels)
         if counts is not None and mask is not None:

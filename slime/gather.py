@@ -28,7 +28,7 @@ class Frames:
     mask: Bool[np.ndarray, "t c y x"] | None
     corner: tuple[int, int] = (0, 0)
 
-    @property
+    @cached_property
     def stop(self) -> int:
         """One past the last frame."""
         return self.first + len(self.pixels)
@@ -97,7 +97,7 @@ class Held(NamedTuple):
         copies: Copies,
     ) -> None:
         """Have every `step`-th frame from `start` on copied, and the last masks into `counts`."""
-        n, (height, width) = len(pixels), pixels.shape[2:]
+        n, _, height, width = pixels.shape
         n_given = n if counts is None else n - len(counts)
         for part in self.parts:
             # the window's frames k0 to k1 lie in this part
@@ -105,14 +105,14 @@ class Held(NamedTuple):
             k1 = min(-((start - part.stop) // step), n)
             if k0 >= k1:
                 continue
-            rows = slice(
-                start + k0 * step - part.first, start + (k1 - 1) * step - part.first + 1, step
-            )
+            first = start + k0 * step - part.first
+            rows = slice(first, first + (k1 - k0 - 1) * step + 1, step)
             area: tuple[slice, ...] = ()
-            if part.tensor.shape[2:] != pixels.shape[2:]:
+            if part.pixels.shape[2:] != (height, width):
                 y, x = corner[0] - part.corner[0], corner[1] - part.corner[1]
                 area = (slice(None), slice(y, y + height), slice(x, x + width))
-            copies.add(pixels[k0:k1], part.tensor[(rows, *area)])
+            whole = k1 - k0 == n
+            copies.add(pixels if whole else pixels[k0:k1], part.tensor[(rows, *area)])
             if counts is None or k1 <= n_given:
                 continue
             late = max(k0, n_given)
