@@ -109,8 +109,11 @@ class DirectChunks:
         self._nbytes = math.prod(array.chunks) * array.dtype.itemsize
         self._fill = 0 if array.fill_value is None else array.fill_value
         self._name_of = array.metadata.encode_chunk_key
-        self._own = threading.local()
+        self._own, self._lock = threading.local(), threading.Lock()
         self._indices: dict[str, tuple[tuple[int, ...], np.ndarray]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return DirectChunks, (self.array, self.chain, self.shards)  # memory stays with its threads
 
     def read_into(self, key: Sequence[slice], out: Shaped[np.ndarray, "*any"]) -> list[Cell]:
         """Decode a selection of rising slices, one an axis, into `out` of its shape.
@@ -193,9 +196,10 @@ class DirectChunks:
         index = np.empty((*self.shards.shape, 2), "<u8")
         stored = self._whole(file, name, first, nbytes)
         self.shards.index_chain.decode(stored, index.reshape(-1).view(np.uint8), f"{name}, index")
-        while len(self._indices) >= INDICES:
-            self._indices.pop(next(iter(self._indices), name), None)
-        self._indices[name] = stamp, index
+        with self._lock:
+            while len(self._indices) >= INDICES:
+                del self._indices[next(iter(self._indices))]
+            self._indices[name] = stamp, index
         return index, found.st_size
 
     def _memory(self, use: str, nbytes: int) -> Bytes:

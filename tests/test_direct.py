@@ -1,6 +1,7 @@
 """Chunks decoded straight into place: the pixels that zarr reads, or a refusal."""
 
 import os
+import pickle
 
 import numcodecs
 import numpy as np
@@ -205,6 +206,15 @@ def test_a_shard_that_is_replaced_is_read_by_its_own_index(tmp_path):
     other[1:6] = 1
     chunks.read_into(KEYS[0], out)
     pixels[1:6] = 1
+    np.testing.assert_array_equal(out, pixels)
+
+
+def test_another_process_reads_on_its_own(tmp_path):
+    pixels = numbers()
+    chunks = direct_chunks(stored(tmp_path / "a", pixels, (1, 5, 6), shards=(2, 5, 6)))
+    chunks.read_into(KEYS[0], np.empty(SHAPE, "u2"))
+    out = np.empty(SHAPE, "u2")
+    pickle.loads(pickle.dumps(chunks)).read_into(KEYS[0], out)
     np.testing.assert_array_equal(out, pixels)
 
 

@@ -1,5 +1,8 @@
 import json
 import os
+import pickle
+import subprocess
+import sys
 import time
 import tracemalloc
 from pathlib import Path
@@ -514,3 +517,16 @@ def test_the_real_movie_opens_with_its_mask():
     assert all(0.02 < s < 0.03 for s in share)  # its README says 2.2 to 2.5 %
     described = json.loads((path / "frames" / "zarr.json").read_text())
     assert tuple(described["shape"]) == (2, 46, 144, 297)
+
+
+@pytest.mark.parametrize("engine", ["direct", "zarrs", "zarr"])
+def test_a_movie_can_be_sent_to_another_process(bare, numbered, monkeypatch, engine):
+    monkeypatch.setenv("SLIME_ENGINE", engine)
+    path = bare(numbered(6), chunks=(2, 2, 5))
+    movie = open_movie(path, axes="TYX")
+    movie[:2].load()
+    command = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[3:].values.sum())"
+    done = subprocess.run(
+        [sys.executable, "-c", command], input=pickle.dumps(movie), capture_output=True, check=True
+    )
+    assert float(done.stdout) == movie[3:].values.sum()
