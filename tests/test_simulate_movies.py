@@ -11,9 +11,11 @@ from slime.errors import SlimeError
 from slime.simulate import list_settings, make_movies
 from slime.simulate.camera import CameraSpec
 from slime.simulate.dictyostelium import advanced, initial_state
+from slime.simulate.dictyostelium_film import dictyostelium_counts
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
+from slime.simulate.filming import Recording
 from slime.simulate.movies import one_thread
-from slime.simulate.worlds import WORLDS, Recording, dictyostelium_counts
+from slime.simulate.worlds import WORLDS
 
 SHORT = {
     "height_px": 9,

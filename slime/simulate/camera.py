@@ -19,14 +19,9 @@ CHANNELS = ("cells", "camp")
 
 
 @dataclass(frozen=True)
-class CameraSpec:
-    """The stain, the light and the chip."""
+class ChipSpec:
+    """The light and the chip, whatever stands before them."""
 
-    spot_sigma_px: float = setting(1.0, "width of the image of one cell")
-    labelled_fraction: float = setting(0.5, "cells that carry the marker; all carry the reporter")
-    marker_electrons: float = setting(2000.0, "light of the marker of one cell in one exposure")
-    reporter_electrons: float = setting(2000.0, "light of the reporter of a cell without cAMP")
-    reporter_half_b: float = setting(30.0, "cAMP inside, in K_R, that halves the reporter's light")
     background_electrons: float = setting(200.0, "light of the medium on a pixel")
     falloff: float = setting(0.25, "light lost in the corners, as a share of the centre's")
     bleach_per_hour: float = setting(0.05, "share of the label lost in the first hour")
@@ -36,10 +31,8 @@ class CameraSpec:
     bits: int = setting(16, "of a count, 12 or 16; higher counts are held at the largest")
 
     def __post_init__(self):
-        check_range(self, "spot_sigma_px reporter_half_b electrons_per_count", above=0)
-        check_range(self, "marker_electrons reporter_electrons background_electrons", at_least=0)
-        check_range(self, "read_noise_electrons offset_counts", at_least=0)
-        check_range(self, "labelled_fraction", above=0, at_most=1)
+        check_range(self, "electrons_per_count", above=0)
+        check_range(self, "background_electrons read_noise_electrons offset_counts", at_least=0)
         check_range(self, "falloff bleach_per_hour", at_least=0, below=1)
         if self.bits not in (12, 16):
             raise SlimeError(f"bits is {self.bits}; a camera here has 12 or 16")
@@ -48,6 +41,23 @@ class CameraSpec:
     def full_count(self) -> int:
         """The largest count that a pixel can hold."""
         return 2**self.bits - 1
+
+
+@dataclass(frozen=True)
+class CameraSpec(ChipSpec):
+    """The stain of cells, beside the light and the chip."""
+
+    spot_sigma_px: float = setting(1.0, "width of the image of one cell")
+    labelled_fraction: float = setting(0.5, "cells that carry the marker; all carry the reporter")
+    marker_electrons: float = setting(2000.0, "light of the marker of one cell in one exposure")
+    reporter_electrons: float = setting(2000.0, "light of the reporter of a cell without cAMP")
+    reporter_half_b: float = setting(30.0, "cAMP inside, in K_R, that halves the reporter's light")
+
+    def __post_init__(self):
+        super().__post_init__()
+        check_range(self, "spot_sigma_px reporter_half_b", above=0)
+        check_range(self, "marker_electrons reporter_electrons", at_least=0)
+        check_range(self, "labelled_fraction", above=0, at_most=1)
 
 
 class Exposure(NamedTuple):
@@ -118,14 +128,21 @@ def expected_counts(
             spots(places_px, reporter, shape, camera.spot_sigma_px),
         ]
     )
+    return label_counts(label, camera, seconds=seconds)
+
+
+def label_counts(
+    label: Float[np.ndarray, "c y x"], camera: ChipSpec, *, seconds: float
+) -> Float[np.ndarray, "c y x"]:
+    """The mean count of every pixel for a label of so many electrons in even light, unbleached."""
     unbleached = math.exp(math.log1p(-camera.bleach_per_hour) * seconds / 3600)
-    light = illumination(shape, camera.falloff)
+    light = illumination(label.shape[1:], camera.falloff)
     electrons = light * (unbleached * label + camera.background_electrons)
     return electrons / camera.electrons_per_count + camera.offset_counts
 
 
 def expose(
-    expected: Float[np.ndarray, "c y x"], camera: CameraSpec, rng: np.random.Generator
+    expected: Float[np.ndarray, "c y x"], camera: ChipSpec, rng: np.random.Generator
 ) -> Exposure:
     """One reading of the chip: Poisson electrons, Gaussian read noise, whole counts from 0.
 
@@ -139,7 +156,7 @@ def expose(
 
 
 def noise_variance(
-    expected: Float[np.ndarray, "c y x"], camera: CameraSpec
+    expected: Float[np.ndarray, "c y x"], camera: ChipSpec
 ) -> Float[np.ndarray, "c y x"]:
     """Variance of a pixel's count: Poisson, read noise and rounding (1/12); not near the limits."""
     electrons = (expected - camera.offset_counts) * camera.electrons_per_count

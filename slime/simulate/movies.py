@@ -12,9 +12,10 @@ import torch
 from tqdm import tqdm
 
 from slime.errors import SlimeError
+from slime.simulate.filming import Recording, Take, World
 from slime.simulate.movie_writer import MovieHeader, MovieWriter, is_finished
 from slime.simulate.settings import Setting, list_fields, sort_settings
-from slime.simulate.worlds import Recording, Take, World, find_world
+from slime.simulate.worlds import find_world
 
 SIZE = Setting("size_px", None, "height and width at once")
 

@@ -1,0 +1,51 @@
+"""What the recorder must know of a world, and what a world must know of a recording."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from slime.simulate.camera import Exposure
+from slime.simulate.movie_writer import State
+from slime.simulate.settings import check_range, setting
+
+
+@dataclass(frozen=True)
+class Recording:
+    """When frames are taken and how they are stored."""
+
+    n_frames: int = setting(400, "frames of a movie")
+    frame_interval_s: float = setting(15.0, "seconds between frames")
+    warm_up_min: float = setting(15.0, "minutes simulated before the first frame")
+    frames_per_chunk: int = setting(16, "whole frames in a chunk of the store")
+
+    def __post_init__(self):
+        check_range(self, "n_frames frames_per_chunk", at_least=1)
+        check_range(self, "frame_interval_s", above=0)
+        check_range(self, "warm_up_min", at_least=0)
+
+
+class Shot(NamedTuple):
+    """A frame of every movie of a batch, and the state after it, movie by movie, to be saved."""
+
+    exposures: list[Exposure]
+    state_of: Callable[[int], State]
+
+
+class Take(NamedTuple):
+    """The movies of one batch: new ones, or `first` frames old and gone on from their states."""
+
+    seeds: list[int]
+    first: int = 0
+    states: Sequence[State] = ()
+    device: str = "cpu"
+
+
+class World(NamedTuple):
+    """What the recorder must know of a world: its settings, what is seen, and how it is filmed."""
+
+    name: str
+    spec: type
+    camera: type
+    channels: tuple[str, ...]
+    pixel_um: Callable[[Any], float]
+    film: Callable[[Any, Any, Recording, Take], Iterator[Shot]]
