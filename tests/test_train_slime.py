@@ -354,7 +354,7 @@ def test_a_trained_run_forecasts_a_new_movie(store, tmp_path, capsys):
     assert "3 frames after frame 19" in capsys.readouterr().out
 
 
-@pytest.mark.skipif("SLIME_REAL_DATA" not in os.environ, reason="SLIME_REAL_DATA is not set")
+@pytest.mark.skipif(not os.environ.get("SLIME_REAL_DATA"), reason="SLIME_REAL_DATA is not set")
 def test_the_real_movie_goes_through_the_same_job(tmp_path):
     real = Path(os.environ["SLIME_REAL_DATA"]) / "dictyostelium_phase_contrast.zarr"
     train(
