@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
 
-from slime.simulate.grid import gradient, laplacian, point_counts, smoothed
+from slime.simulate.grid import gradient, laplacian, point_counts, smoothed, torus_laplacian
 
 
 def _indices(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -60,3 +60,14 @@ def test_points_are_counted_in_their_square_and_none_is_lost():
 def test_points_of_two_movies_are_kept_apart():
     places = torch.tensor([[[0.1, 0.1]], [[0.6, 0.1]]])
     assert point_counts(places, 0.5, (1, 2)).tolist() == [[[1, 0]], [[0, 1]]]
+
+
+def test_waves_on_a_torus_are_eigenvectors_and_keep_the_sum():
+    # cos(2 pi k i / n + phase): eigenvalue 2 cos(2 pi k / n) - 2 on each axis
+    y, x = _indices(6, 9)
+    mode = torch.cos(math.tau * 2 * y / 6 + 0.3) * torch.cos(math.tau * 4 * x / 9 - 0.7)
+    rate = 2 * math.cos(math.tau * 2 / 6) - 2 + 2 * math.cos(math.tau * 4 / 9) - 2
+    torch.testing.assert_close(torus_laplacian(mode[None]), rate * mode[None], rtol=0, atol=1e-13)
+    field = torch.rand(2, 5, 4, generator=torch.Generator().manual_seed(0)).double()
+    total = torus_laplacian(field).sum(dim=(1, 2))
+    torch.testing.assert_close(total, torch.zeros(2).double(), rtol=0, atol=1e-13)

@@ -22,6 +22,14 @@ def laplacian(field: Float[Tensor, "m y x"]) -> Float[Tensor, "m y x"]:
     return total.sub_(field, alpha=4)
 
 
+def torus_laplacian(field: Float[Tensor, "m y x"]) -> Float[Tensor, "m y x"]:
+    """Five-point Laplacian times dx^2 where opposite edges meet: its sum over a movie is 0."""
+    total = field.roll(1, 1) + field.roll(-1, 1)
+    total += field.roll(1, 2)
+    total += field.roll(-1, 2)
+    return total.sub_(field, alpha=4)
+
+
 def gradient(field: Float[Tensor, "m y x"], dx: float) -> Float[Tensor, "m 2 y x"]:
     """Central differences per unit of dx, first along x and then along y; halved at the edges."""
     padded = pad(field, (1, 1, 1, 1), mode="replicate")

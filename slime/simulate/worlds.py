@@ -5,6 +5,8 @@ from slime.simulate.camera import CHANNELS, CameraSpec
 from slime.simulate.dictyostelium_film import film_dictyostelium
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.filming import World
+from slime.simulate.sgro_film import ReporterSpec, film_sgro
+from slime.simulate.sgro_spec import SgroSpec
 
 _DICTYOSTELIUM = World(
     name="dictyostelium",
@@ -14,7 +16,15 @@ _DICTYOSTELIUM = World(
     pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
     film=film_dictyostelium,
 )
-WORLDS = {world.name: world for world in (_DICTYOSTELIUM,)}
+_SGRO = World(
+    name="sgro",
+    spec=SgroSpec,
+    camera=ReporterSpec,
+    channels=("camp",),
+    pixel_um=lambda spec: spec.pixel_um,
+    film=film_sgro,
+)
+WORLDS = {world.name: world for world in (_DICTYOSTELIUM, _SGRO)}
 
 
 def find_world(name: str) -> World:
