@@ -40,12 +40,17 @@ class Take(NamedTuple):
     device: str = "cpu"
 
 
+def anything_goes(spec: Any, recording: Recording) -> None:
+    """The check of a world that can be filmed at any times."""
+
+
 class World(NamedTuple):
     """What the recorder must know of a world: its settings, what is seen, and how it is filmed."""
 
     name: str
     spec: type
     camera: type
-    channels: tuple[str, ...]
+    channels: Callable[[Any], tuple[str, ...]]  # of its camera
     pixel_um: Callable[[Any], float]
     film: Callable[[Any, Any, Recording, Take], Iterator[Shot]]
+    check: Callable[[Any, Recording], None] = anything_goes  # refuses before a file is made

@@ -82,6 +82,7 @@ def plan_movies(world: str, device: str, settings: dict[str, Any]) -> Plan:
         settings = {"height_px": size, "width_px": size} | rest
     owners = (Recording, chosen.spec, chosen.camera)
     recording, spec, camera = sort_settings(settings, owners, others=[SIZE.name])
+    chosen.check(spec, recording)
     _check_device(device)
     return Plan(chosen, recording, spec, camera, device)
 
@@ -137,7 +138,7 @@ def _header(plan: Plan, path: Path, seed: int) -> MovieHeader:
         n_frames=plan.recording.n_frames,
         height_px=plan.spec.height_px,
         width_px=plan.spec.width_px,
-        channels=plan.world.channels,
+        channels=plan.world.channels(plan.camera),
         frame_interval_s=plan.recording.frame_interval_s,
         pixel_um=plan.world.pixel_um(plan.spec),
         experiment=path.name.removesuffix(".zarr"),

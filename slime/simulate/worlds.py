@@ -5,6 +5,8 @@ from slime.simulate.camera import CHANNELS, CameraSpec
 from slime.simulate.dictyostelium_film import film_dictyostelium
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.filming import World
+from slime.simulate.physarum_film import PhysarumCameraSpec, check_times, film_physarum
+from slime.simulate.physarum_spec import PhysarumSpec
 from slime.simulate.sgro_film import ReporterSpec, film_sgro
 from slime.simulate.sgro_spec import SgroSpec
 
@@ -12,7 +14,7 @@ _DICTYOSTELIUM = World(
     name="dictyostelium",
     spec=DictyosteliumSpec,
     camera=CameraSpec,
-    channels=CHANNELS,
+    channels=lambda camera: CHANNELS,
     pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
     film=film_dictyostelium,
 )
@@ -20,11 +22,20 @@ _SGRO = World(
     name="sgro",
     spec=SgroSpec,
     camera=ReporterSpec,
-    channels=("camp",),
+    channels=lambda camera: ("camp",),
     pixel_um=lambda spec: spec.pixel_um,
     film=film_sgro,
 )
-WORLDS = {world.name: world for world in (_DICTYOSTELIUM, _SGRO)}
+_PHYSARUM = World(
+    name="physarum",
+    spec=PhysarumSpec,
+    camera=PhysarumCameraSpec,
+    channels=lambda camera: camera.channels,
+    pixel_um=lambda spec: spec.pixel_um,
+    film=film_physarum,
+    check=check_times,
+)
+WORLDS = {world.name: world for world in (_DICTYOSTELIUM, _SGRO, _PHYSARUM)}
 
 
 def find_world(name: str) -> World:
