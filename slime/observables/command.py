@@ -1,0 +1,171 @@
+"""The words after measure_movie: a store and settings; what is written of each movie."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from slime.errors import SlimeError
+from slime.files import write_text
+from slime.observables.choices import Choices
+from slime.observables.measure import Measured, measure
+from slime.observables.reading import read_field
+from slime.observables.table import Row, csv_text
+from slime.prepare import DataSpec, open_stores
+from slime.progress import Progress
+from slime.settings import setting, settings_help, spec_from_words
+
+USAGE = "usage: python scripts/measure_movie.py STORE out=PATH [key=value ...]"
+COLUMNS = ("movie", "channel", *Row._fields)
+
+
+@dataclass(frozen=True)
+class MeasureSpec:
+    """How a store is opened and what is looked for."""
+
+    out: str | None = setting(None, "folder of the tables and figures; measured/<store> by default")
+    smooth_px: float = setting(
+        2.0, "Gaussian over each frame before waves and mounds, binned pixels"
+    )
+    bin: int = setting(1, "pixels a side that are averaged to one: less memory, less noise")
+    waves: Literal["bright", "dark"] = setting("bright", "how a wave looks in this channel")
+    shortest_s: float | None = setting(None, "shortest period looked for; 3 frames by default")
+    longest_s: float | None = setting(None, "longest one; a third of the movie by default")
+    threshold: float | None = setting(None, "of a mound, in stored units; Otsu's by default")
+    min_area_um2: float | None = setting(None, "smallest mound; the area of the smoothing")
+    variable: str | None = setting(None, "array of a group that holds several")
+    axes: Any = setting(None, "meaning of the stored axes, TCZYX or time,channel,z,y,x")
+    channels: Any = setting(None, "names or numbers of the channels to measure; all by default")
+    z: Any = setting("max", "projection of the z axis: max, mean or the number of a slice")
+    mask: str | None = setting(
+        None, "where pixels count: a variable of the store (~ inverts), a path"
+    )
+    frame_interval_s: float | None = setting(None, "seconds between frames; replaces the store's")
+    pixel_um: float | None = setting(None, "micrometres a pixel; replaces the store's")
+    movie: int | None = setting(None, "which movie, where a store has an axis of them; all else")
+    missing: Literal["refuse", "fill"] = setting("refuse", "what to do about lost chunks")
+    memory_gib: float = setting(2.0, "memory for frames and what is made of them, GiB")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.smooth_px < np.inf:
+            raise SlimeError(f"smooth_px={self.smooth_px} must be 0 or above")
+        if self.bin < 1:
+            raise SlimeError(f"bin={self.bin} must be 1 or above")
+        for name in ("shortest_s", "longest_s"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < np.inf:
+                raise SlimeError(f"{name}={value} must be above 0")
+
+    @property
+    def choices(self) -> Choices:
+        """What of this is about measuring."""
+        return Choices(
+            self.smooth_px,
+            self.waves == "dark",
+            self.shortest_s,
+            self.longest_s,
+            self.threshold,
+            self.min_area_um2,
+        )
+
+    def data(self, store: str) -> DataSpec:
+        """What of this is about opening a store."""
+        known = {field.name for field in fields(DataSpec)}
+        return DataSpec(stores=[store], **{k: v for k, v in asdict(self).items() if k in known})
+
+
+class OfMovie(NamedTuple):
+    """A movie and what was measured of each of its channels."""
+
+    movie: xr.DataArray
+    channels: list[Measured]
+
+
+def parse_words(words: Sequence[str]) -> tuple[str, MeasureSpec]:
+    """The store and the settings of a command line; data.axes=... may stand for axes=...
+
+    Raises:
+        SlimeError: no store or several, an unknown key, or a value that cannot be.
+    """
+    is_setting = ["=" in word and not Path(word).exists() for word in words]
+    stores = [w for w, s in zip(words, is_setting, strict=True) if not s]
+    given = [w.removeprefix("data.") for w, s in zip(words, is_setting, strict=True) if s]
+    odd = [word for word in stores if word.startswith("-")]
+    if odd:
+        raise SlimeError(f"unknown option {odd[0]}: settings are written key=value; see --help")
+    if len(stores) != 1:
+        raise SlimeError(f"name one store, not {len(stores)}; {USAGE}")
+    return stores[0], spec_from_words(MeasureSpec, given)
+
+
+def help_text() -> str:
+    """The usage, and every key with its default and meaning."""
+    return "\n".join([USAGE, "", "Settings (key=default):", settings_help(MeasureSpec)])
+
+
+def measure_store(
+    store: str, spec: MeasureSpec, *, progress: Progress | None = None
+) -> list[OfMovie]:
+    """Everything of every channel of every movie of a store; one channel in memory at a time.
+
+    Raises:
+        SlimeError: the store cannot be read as asked, or does not fit the memory.
+    """
+    data = spec.data(store)
+    measured = []
+    for movie in open_stores(data)[0]:
+        channels = []
+        for c in range(movie.sizes["channel"]):
+            field = read_field(
+                movie, c, bin_px=spec.bin, memory_budget=data.memory_budget, progress=progress
+            )
+            channels.append(measure(field, spec.choices, progress=progress))
+        measured.append(OfMovie(movie, channels))
+    return measured
+
+
+def silences(movie: xr.DataArray) -> list[str]:
+    """What the movie does not say of its units, and what stands for it."""
+    said = []
+    if not movie.attrs.get("frame_interval_s"):
+        said.append("times are in frames: give frame_interval_s=SECONDS")
+    if not movie.attrs.get("pixel_um"):
+        said.append("lengths are in pixels: give pixel_um=MICROMETRES")
+    return [f"{movie.name}: {line}" for line in said]
+
+
+def write_tables(of_movie: OfMovie, folder: Path) -> None:
+    """observables.csv, series.csv (a row a frame) and mounds.csv (of the last frame)."""
+    label, channels = str(of_movie.movie.name), of_movie.channels
+    rows = [(label, one.field.channel, *row) for one in channels for row in one.rows]
+    write_text(folder / "observables.csv", csv_text(COLUMNS, rows))
+    names = list(dict.fromkeys(name for one in channels for name in one.series))
+    head = ["movie", "channel", "frame", f"time_{channels[0].field.units.time}", *names]
+    write_text(
+        folder / "series.csv",
+        csv_text(head, [r for one in channels for r in _series(label, one, names)]),
+    )
+    length = channels[0].field.units.length
+    head = ["movie", "channel", "frame", f"y_{length}", f"x_{length}", f"area_{length}2"]
+    mounds = [
+        (label, one.field.channel, one.field.first + len(one.field.frames) - 1, *place, area)
+        for one in channels
+        for place, area in zip(
+            one.mounds.position_um.tolist(), one.mounds.area_um2.tolist(), strict=True
+        )
+    ]
+    write_text(folder / "mounds.csv", csv_text(head, mounds))
+
+
+def _series(label: str, one: Measured, names: Sequence[str]) -> list[tuple[Any, ...]]:
+    n, first = len(one.field.frames), one.field.first
+    unknown = np.full(n, np.nan)
+    columns = [one.series.get(name, unknown).tolist() for name in names]
+    every = one.field.units.frame_interval_s
+    return [
+        (label, one.field.channel, first + t, (first + t) * every, *values)
+        for t, values in enumerate(zip(*columns, strict=True))
+    ]
