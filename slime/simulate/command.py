@@ -10,7 +10,7 @@ from slime.simulate.settings import Setting
 from slime.simulate.worlds import WORLDS
 
 OWN_KEYS = (
-    Setting("out", "", "where the store goes; with n_movies above 1, NAME-0.zarr, NAME-1.zarr ..."),
+    Setting("out", "", "the store; with n_movies above 1 NAME-0.zarr ...; of lookalike the folder"),
     Setting("n_movies", 1, "movies made in one run, each with its own seed"),
     Setting("seed", 0, "of the first movie; the next ones count on"),
     Setting("device", "cpu", "where the world is simulated: cpu, cuda"),
@@ -48,12 +48,14 @@ def parse_command(words: Sequence[str]) -> Command:
             raise SlimeError(f"there is no key {key!r}{nearest(key, known)}")
     own = {one.name: given.pop(one.name, one.default) for one in OWN_KEYS}
     n_movies, seed = _count(own, "n_movies", 1), _count(own, "seed", 0)
-    paths = movie_paths(str(own["out"]), n_movies)
+    paths = movie_paths(str(own["out"]), n_movies, WORLDS[worlds[0]].names)
     return Command(worlds[0], paths, [seed + m for m in range(n_movies)], str(own["device"]), given)
 
 
-def movie_paths(out: str, n_movies: int) -> list[Path]:
+def movie_paths(out: str, n_movies: int, names: str | None = None) -> list[Path]:
     """The path of every movie of a run, each ending in .zarr; numbered if there are several.
+
+    With `names`, such as "dish {}.zarr", `out` is the folder of the stores.
 
     Raises:
         SlimeError: `out` is empty.
@@ -61,6 +63,8 @@ def movie_paths(out: str, n_movies: int) -> list[Path]:
     if not out:
         raise SlimeError(f"say where the movie goes: out=PATH; {USAGE}")
     path = Path(out).expanduser()
+    if names is not None:
+        return [path / names.format(m) for m in range(n_movies)]
     stem = path.name.removesuffix(".zarr")
     numbers = [""] if n_movies == 1 else [f"-{m}" for m in range(n_movies)]
     return [path.with_name(f"{stem}{number}.zarr") for number in numbers]

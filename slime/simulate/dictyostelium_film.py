@@ -21,17 +21,9 @@ from slime.simulate.filming import Recording, Shot, Take
 def film_dictyostelium(
     spec: DictyosteliumSpec, camera: CameraSpec, recording: Recording, take: Take
 ) -> Iterator[Shot]:
-    """The shots from frame `take.first` to the last.
-
-    Raises:
-        SlimeError: the world has no cells, which the camera could not see.
-    """
-    if spec.n_cells == 0:
-        raise SlimeError(f"cells_per_mm2 is {spec.cells_per_mm2}: the camera needs cells")
-    state = _first_state(spec, recording, take)
-    for index in range(take.first, recording.n_frames):
-        if index > take.first:
-            state = advanced(state, spec, recording.frame_interval_s / 60)
+    """The shots from frame `take.first` to the last; errors as of `dictyostelium_states`."""
+    states = dictyostelium_states(spec, recording, take)
+    for index, state in enumerate(states, start=take.first):
         seconds = index * recording.frame_interval_s
         exposures = [
             expose(
@@ -42,6 +34,23 @@ def film_dictyostelium(
             for m, seed in enumerate(take.seeds)
         ]
         yield Shot(exposures, partial(one_movie, state))
+
+
+def dictyostelium_states(
+    spec: DictyosteliumSpec, recording: Recording, take: Take
+) -> Iterator[DictyosteliumState]:
+    """The states of the frames from `take.first` to the last.
+
+    Raises:
+        SlimeError: the world has no cells, which the camera could not see.
+    """
+    if spec.n_cells == 0:
+        raise SlimeError(f"cells_per_mm2 is {spec.cells_per_mm2}: the camera needs cells")
+    state = _first_state(spec, recording, take)
+    for index in range(take.first, recording.n_frames):
+        if index > take.first:
+            state = advanced(state, spec, recording.frame_interval_s / 60)
+        yield state
 
 
 def _first_state(spec: DictyosteliumSpec, recording: Recording, take: Take) -> DictyosteliumState:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from slime.simulate.camera import Exposure
-from slime.simulate.movie_writer import State
+from slime.simulate.movie_writer import MovieWriter, State
 from slime.simulate.settings import check_range, setting
 
 
@@ -52,5 +52,8 @@ class World(NamedTuple):
     camera: type
     channels: Callable[[Any], tuple[str, ...]]  # of its camera
     pixel_um: Callable[[Any], float]
-    film: Callable[[Any, Any, Recording, Take], Iterator[Shot]]
+    film: Callable[[Any, Any, Any, Take], Iterator[Shot]]
     check: Callable[[Any, Recording], None] = anything_goes  # refuses before a file is made
+    recording: type = Recording
+    writer: type[MovieWriter] = MovieWriter
+    names: str | None = None  # of the stores in a folder; None for a world whose stores are named

@@ -68,8 +68,34 @@ class MovieWriter:
             self.n_written, self.n_saturated = kept["n_written"], kept["n_saturated"]
             self.state = kept["state"]
         else:
-            _create(self.partial, self.header)
+            self._create()
+        self._open()
+
+    def _create(self) -> None:
+        """An empty store: the pixels, every chunk of which is to be written, and coordinates."""
+        header = self.header
+        group = zarr.open_group(self.partial, mode="w")
+        create_frames(group, "movie", header.shape, "uint16", chunk_frames=header.frames_per_chunk)
+        seconds = np.arange(header.n_frames) * header.frame_interval_s
+        write_coordinate(group, "time", seconds, units="s")
+        write_pixel_positions(group, header.height_px, header.width_px, header.pixel_um)
+        write_channel_names(group, header.channels)
+        describe_store(group, header.attributes())
+
+    def _open(self) -> None:
         self._pixels = open_to_write(self.partial, "movie")
+
+    def _write(self, start: int, frames: list[UInt16[np.ndarray, "c y x"]]) -> None:
+        """Write one chunk of frames."""
+        self._pixels[start : start + len(frames)] = np.stack(frames)
+
+    def _finish_store(self) -> None:
+        finish_store(self.partial, self.path, {"n_saturated": self.n_saturated})
+
+    @property
+    def _n_left_out(self) -> int:
+        """Chunks that are not written on purpose."""
+        return 0
 
     def append(
         self,
@@ -83,20 +109,20 @@ class MovieWriter:
         stop = self.n_written + len(self._waiting)
         if len(self._waiting) < self.header.frames_per_chunk and stop < self.header.n_frames:
             return
-        self._pixels[self.n_written : stop] = np.stack(self._waiting)
+        self._write(self.n_written, self._waiting)
         self.n_written, self._waiting = stop, []
         counts = {"n_written": stop, "n_saturated": self.n_saturated}
         _save_aside(state_path(self.path), {**counts, "state": state()})
 
     def finish(self) -> Path:
         """Mark the store complete, give it its name and drop the state."""
-        missing = lost_chunks(self._pixels)
+        missing = lost_chunks(self._pixels) - self._n_left_out
         if self.n_written < self.header.n_frames or missing:
             raise RuntimeError(
                 f"{str(self.path)!r} has {self.n_written} of {self.header.n_frames} frames and "
                 f"lacks {missing} chunks: it cannot be finished"
             )
-        finish_store(self.partial, self.path, {"n_saturated": self.n_saturated})
+        self._finish_store()
         state_path(self.path).unlink(missing_ok=True)
         return self.path
 
@@ -135,16 +161,6 @@ def _refuse_other_header(partial: Path, header: MovieHeader) -> None:
         raise SlimeError(
             f"{str(partial)!r} was begun with {difference}; go on with that, or remove it"
         )
-
-
-def _create(partial: Path, header: MovieHeader) -> None:
-    """An empty store: the pixels, every chunk of which is to be written, and the coordinates."""
-    group = zarr.open_group(partial, mode="w")
-    create_frames(group, "movie", header.shape, "uint16", chunk_frames=header.frames_per_chunk)
-    write_coordinate(group, "time", np.arange(header.n_frames) * header.frame_interval_s, units="s")
-    write_pixel_positions(group, header.height_px, header.width_px, header.pixel_um)
-    write_channel_names(group, header.channels)
-    describe_store(group, header.attributes())
 
 
 def _save_aside(path: Path, content: dict[str, Any]) -> None:

@@ -60,7 +60,7 @@ def make_movies(
     wanted = [pair for pair in zip(stores, headers, strict=True) if not is_finished(*pair)]
     with ExitStack() as stack:
         stack.enter_context(one_thread())
-        writers = [stack.enter_context(closing(MovieWriter(*pair))) for pair in wanted]
+        writers = [stack.enter_context(closing(plan.world.writer(*pair))) for pair in wanted]
         n_left = sum(plan.recording.n_frames - writer.n_written for writer in writers)
         # disable=None: silent where stderr is no terminal
         silent = None if progress else True
@@ -80,7 +80,7 @@ def plan_movies(world: str, device: str, settings: dict[str, Any]) -> Plan:
         size = settings[SIZE.name]
         rest = {name: value for name, value in settings.items() if name != SIZE.name}
         settings = {"height_px": size, "width_px": size} | rest
-    owners = (Recording, chosen.spec, chosen.camera)
+    owners = (chosen.recording, chosen.spec, chosen.camera)
     recording, spec, camera = sort_settings(settings, owners, others=[SIZE.name])
     chosen.check(spec, recording)
     _check_device(device)
@@ -105,7 +105,7 @@ def one_thread() -> Iterator[None]:
 def list_settings(world: str) -> list[Setting]:
     """Every setting of a world: its name, its default and what it means."""
     chosen = find_world(world)
-    return [*list_fields([Recording]), SIZE, *list_fields([chosen.spec, chosen.camera])]
+    return [*list_fields([chosen.recording]), SIZE, *list_fields([chosen.spec, chosen.camera])]
 
 
 def _check_device(device: str) -> None:

@@ -5,6 +5,7 @@ from slime.simulate.camera import CHANNELS, CameraSpec
 from slime.simulate.dictyostelium_film import film_dictyostelium
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.filming import World
+from slime.simulate.lookalike import DishSpec, StackRecording, StackSpec, StackWriter, film_stacks
 from slime.simulate.physarum_film import PhysarumCameraSpec, check_times, film_physarum
 from slime.simulate.physarum_spec import PhysarumSpec
 from slime.simulate.sgro_film import ReporterSpec, film_sgro
@@ -35,7 +36,18 @@ _PHYSARUM = World(
     film=film_physarum,
     check=check_times,
 )
-WORLDS = {world.name: world for world in (_DICTYOSTELIUM, _SGRO, _PHYSARUM)}
+_LOOKALIKE = World(
+    name="lookalike",
+    spec=DishSpec,
+    camera=StackSpec,
+    channels=lambda _: ("camp",),
+    pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
+    film=film_stacks,
+    recording=StackRecording,
+    writer=StackWriter,
+    names="dish {}.zarr",
+)
+WORLDS = {world.name: world for world in (_DICTYOSTELIUM, _SGRO, _PHYSARUM, _LOOKALIKE)}
 
 
 def find_world(name: str) -> World:
