@@ -186,9 +186,12 @@ def test_the_stability_limit_is_where_the_shortest_wave_stops_decaying():
 @pytest.mark.slow
 def test_cells_gather_as_fast_as_known():
     spec = DictyosteliumSpec()
-    state = advanced(initial_state(spec, [0, 1]), spec, 80.0)
-    counts = point_counts(state.cells_mm, spec.dx_mm, spec.shape)
-    relative = counts / counts.mean(dim=(1, 2), keepdim=True)
-    variance = smoothed(relative, 1.0).var(dim=(1, 2)).mean().item()
-    # 0.23 to 0.28 at 80 min with sigma 1 px, within 20 %; 1 / (4 pi) / 2.44 = 0.033 is shot noise
-    assert 0.23 * 0.8 < variance < 0.28 * 1.2
+    state, found = initial_state(spec, [0, 1, 2]), []
+    for minutes in (80.0, 59.0):
+        state = advanced(state, spec, minutes)
+        counts = point_counts(state.cells_mm, spec.dx_mm, spec.shape)
+        relative = counts / counts.mean(dim=(1, 2), keepdim=True)
+        found.append(smoothed(relative, 1.0).var(dim=(1, 2)).mean().item())
+    # at 80 and 139 min with sigma 1 px, within 20 %; 1 / (4 pi) / 2.44 = 0.033 is shot noise
+    assert 0.23 * 0.8 < found[0] < 0.28 * 1.2
+    assert 0.75 * 0.8 < found[1] < 0.81 * 1.2
