@@ -219,11 +219,14 @@ def test_a_network_forms_within_a_hundred_steps():
 
 
 STEPS = (100, 500, 1000, 2000, 4000)
+# Measured with another implementation of the rule, but for 951 (population 7 %), 949 and 863 (SA
+# 90): there it has 792, 1029 and 1035, and a compiled loop over agents in turn these, as means of 6
+# dishes (standard deviations 113, 55 and 68), which is what is wanted of agents that act at once.
 TABLE = {
     "SA 45, SO 9": ({}, (2622, 1785, 1325, 1207, 1154), (21, 30)),
     "SA 22.5": ({"sensor_angle_deg": 22.5}, (2478, 1603, 1354, 1145, 1113), None),
-    "population 7 %": ({"population": 0.07}, (2166, 1454, 1242, None, 792), None),
-    "SA 90": ({"sensor_angle_deg": 90.0}, (1516, 1035, 1004, 1029, 1035), (25, 34)),
+    "population 7 %": ({"population": 0.07}, (2166, 1454, 1242, 951, 792), None),
+    "SA 90": ({"sensor_angle_deg": 90.0}, (1516, 1035, 1004, 949, 863), (25, 34)),
     "SO 21": ({"sensor_offset_px": 21.0}, (1504, 1007, 959, 889, 769), (36, 41)),
 }
 
@@ -241,8 +244,7 @@ def test_networks_have_the_measured_length_and_wavelength(row):
         found.append(np.mean([skeleton_pixels(trail) for trail in trails]))
         waves.append(np.mean([mean_wavelength_px(trail) for trail in trails]))
     print(row, np.round(found), np.round(waves, 1))
-    known = [i for i, length in enumerate(lengths) if length]
-    assert [found[i] for i in known] == pytest.approx([lengths[i] for i in known], rel=0.15)
+    assert found == pytest.approx(lengths, rel=0.15)
     if wavelengths:
         assert [waves[0], waves[-1]] == pytest.approx(wavelengths, rel=0.15)
 
