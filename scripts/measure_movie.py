@@ -18,6 +18,8 @@ from slime.observables.command import (
     write_tables,
 )
 from slime.observables.table import table_text
+from slime.plots import save_figure
+from slime.plots.observables import observables_page
 from slime.progress import bar
 
 
@@ -43,7 +45,11 @@ def main(words: Sequence[str]) -> int:
             if one.field.note:
                 print(f"note: {one.field.note}")
             print(table_text(one.rows))
-        print(f"  {folder / 'observables.csv'}")
+            picture = folder / f"observables_{folder_name(one.field.channel)}.png"
+            save_figure(
+                observables_page(one, f"{of_movie.movie.name}, {one.field.channel}"), picture
+            )
+        print(f"  {folder / 'observables.csv'}, and a picture of each channel")
     return 0
 
 

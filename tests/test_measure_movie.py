@@ -57,7 +57,13 @@ def test_a_movie_with_units_is_measured_in_them(main, bare, tmp_path, capsys):
     assert table.value["n_singularities"] == 0
     series = pd.read_csv(tmp_path / "seen" / "series.csv")
     assert series.frame.tolist() == list(range(90))
+    # the phase is not known in the first and last half period, 10 frames and what rounds them up
+    unknown = series.net_charge.isna()
+    assert unknown[:10].all()
+    assert unknown[80:].all()
+    assert not unknown[11:79].any()
     assert series.time_s.tolist() == [15.0 * t for t in range(90)]
+    assert (tmp_path / "seen" / "observables_0.png").stat().st_size > 20_000
     said = capsys.readouterr().out
     assert "a dish, channel 0: 90 frames" in said
     assert "note:" not in said

@@ -1,10 +1,11 @@
-"""What a biologist measures on a movie, simulated or real: waves, mounds, structure.
+"""What a biologist measures on a movie: waves, mounds, structure, networks and flow.
 
 Arrays are `t y x` with the frame interval and the pixel size given; True in a mask counts; what
 cannot be measured is NaN.
 """
 
 from slime.observables.choices import Choices
+from slime.observables.flow import Flow, mass_drift, optical_flow
 from slime.observables.measure import Measured, measure
 from slime.observables.mounds import (
     Matched,
@@ -15,6 +16,7 @@ from slime.observables.mounds import (
     otsu_threshold,
     time_to_aggregation,
 )
+from slime.observables.network import Network, find_network, measure_skeleton
 from slime.observables.periods import period_map
 from slime.observables.phases import delay_phase, hilbert_phase, singularities, winding
 from slime.observables.reading import Field, Units, read_field
@@ -32,9 +34,11 @@ __all__ = [
     "Choices",
     "Dispersion",
     "Field",
+    "Flow",
     "Matched",
     "Measured",
     "Mounds",
+    "Network",
     "Row",
     "StructureFactor",
     "Units",
@@ -45,9 +49,13 @@ __all__ = [
     "density_variance",
     "dispersion",
     "find_mounds",
+    "find_network",
     "hilbert_phase",
+    "mass_drift",
     "matched_error",
     "measure",
+    "measure_skeleton",
+    "optical_flow",
     "otsu_threshold",
     "period_map",
     "read_field",

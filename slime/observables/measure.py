@@ -8,6 +8,7 @@ from jaxtyping import Float
 
 from slime.observables.choices import Choices
 from slime.observables.fields import smoothed
+from slime.observables.measure_motion import measure_motion
 from slime.observables.measure_waves import Waves, measure_waves
 from slime.observables.mounds import (
     Mounds,
@@ -49,9 +50,10 @@ def measure(
     waves, rows = measure_waves(seen, field, choices)
     mounds, series, more = _structures(seen, field, choices, progress)
     rows += more
-    if waves is not None and waves.charge is not None:
-        series["n_singularities"] = np.abs(waves.charge).sum(axis=(1, 2)).astype(np.float64)
-        series["net_charge"] = waves.charge.sum(axis=(1, 2)).astype(np.float64)
+    moving, more = measure_motion(seen, mounds.threshold, field, progress)
+    series |= moving
+    rows += more
+    series |= {} if waves is None else waves.series
     shown = sorted({0, len(seen) // 2, len(seen) - 1})
     pixel = field.units.pixel_um
     spectra = {field.first + t: structure_factor(field.frames[t], pixel_um=pixel) for t in shown}

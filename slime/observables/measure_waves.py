@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 
 from slime.errors import SlimeError
 from slime.observables.choices import Choices
@@ -38,7 +38,7 @@ class Waves:
     crossing_period: Float[np.ndarray, "y x"]
     speed: Float[np.ndarray, "y x"]
     pairs: Dispersion
-    charge: Int[np.ndarray, "t py px"] | None
+    series: dict[str, Float[np.ndarray, " t"]]
 
     @property
     def active(self) -> Bool[np.ndarray, "y x"]:
@@ -73,8 +73,8 @@ def measure_waves(
     times = activation_times(seen, frame_interval_s=every, mask=active, falling=choices.falling)
     speeds = wave_speed(times, pixel_um=units.pixel_um)
     crossing = crossing_periods(times)
-    charge, tips = _tips(seen, period, field)
-    waves = Waves(period, crossing, _median_over_waves(speeds), dispersion(times, speeds), charge)
+    series, tips = _tips(seen, period, field)
+    waves = Waves(period, crossing, _median_over_waves(speeds), dispersion(times, speeds), series)
     how = f"smoothed by {choices.smooth_px:g} px"
     pace = f"{units.length}/{units.time}"
     rows = [
@@ -109,20 +109,18 @@ def _product(waves: Waves) -> Float[np.ndarray, "y x"]:
 
 def _tips(
     seen: Float[np.ndarray, "t y x"], period: Float[np.ndarray, "y x"], field: Field
-) -> tuple[Int[np.ndarray, "t py px"] | None, list[Row]]:
-    """Charges of phase singularities in the active area, and their rows."""
+) -> tuple[dict[str, Float[np.ndarray, " t"]], list[Row]]:
+    """Number and sum of the phase singularities in the active area, NaN in frames without phase."""
     names = ("n_singularities", "net_charge")
     active = np.isfinite(period)
     every, middle = field.units.frame_interval_s, float(np.nanmedian(period))
     try:
         phase = hilbert_phase(seen, frame_interval_s=every, period_s=middle, mask=active)
     except SlimeError as error:
-        return None, [single_row(name, np.nan, "1", 0, str(error)) for name in names]
+        return {}, [single_row(name, np.nan, "1", 0, str(error)) for name in names]
     charge = winding(phase)
     timed = np.isfinite(phase).any(axis=(1, 2))
+    sums = (np.abs(charge).sum(axis=(1, 2)), charge.sum(axis=(1, 2)))
+    series = {name: np.where(timed, s, np.nan) for name, s in zip(names, sums, strict=True)}
     said = f"phase by Hilbert around {middle:.4g} {field.units.time}, active area only"
-    number = np.where(timed, np.abs(charge).sum(axis=(1, 2)), np.nan)
-    net = np.where(timed, charge.sum(axis=(1, 2)), np.nan)
-    return charge, [
-        mean_row(name, s, "1", said) for name, s in zip(names, (number, net), strict=True)
-    ]
+    return series, [mean_row(name, values, "1", said) for name, values in series.items()]
