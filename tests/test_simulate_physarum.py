@@ -74,6 +74,12 @@ def test_a_queue_moves_up_only_in_the_order_of_turns():
     assert granted(here, there, back_first, 5).tolist() == [[False, False, False, True]]
 
 
+def test_who_asks_too_early_does_not_stand_in_the_way_of_who_asks_later():
+    # the agent on point 1 leaves for 3; before that 0 wants its place in vain, after that 2 gets it
+    here, there = torch.tensor([[0, 1, 2]]), torch.tensor([[1, 3, 1]])
+    assert granted(here, there, torch.tensor([[0, 1, 2]]), 4).tolist() == [[False, True, True]]
+
+
 def test_no_agent_is_lost_and_no_point_holds_two():
     state = initial_state(SMALL, [1, 2])
     assert SMALL.n_agents == 47  # 0.4 x 117 = 46.8
