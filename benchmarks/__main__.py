@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from benchmarks import memory, shuffle, stream, training
+from benchmarks import memory, shuffle, stream, training, worlds
 from slime.command import run_command
 from slime.errors import SlimeError, nearest
 
@@ -12,6 +12,7 @@ BENCHMARKS = {
     "memory": memory.main,
     "shuffle": shuffle.main,
     "training": training.main,
+    "worlds": worlds.main,
 }
 USAGE = f"""usage: python -m benchmarks [{"|".join(BENCHMARKS)} ...]
 
