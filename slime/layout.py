@@ -5,6 +5,7 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from zarr.codecs import ZstdCodec
 import slime
 
 AXES = ("time", "channel", "y", "x")
+_FILTERS = Lock()  # filters of warnings are shared by all threads, and put back one after the other
 
 
 def create_frames(
@@ -105,7 +107,7 @@ def finish_store(partial: Path, path: Path, attributes: Mapping[str, Any]) -> No
     """
     group = zarr.open_group(partial, mode="r+")
     group.attrs.update({**attributes, "complete": True})
-    with warnings.catch_warnings():
+    with _FILTERS, warnings.catch_warnings():
         # zarr 3.1 warns that other readers may not know consolidated metadata; they ignore it
         warnings.simplefilter("ignore", UserWarning)
         zarr.consolidate_metadata(group.store)

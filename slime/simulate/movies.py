@@ -73,6 +73,13 @@ def make_movies(
     return stores
 
 
+def is_made(world: str, path: str | Path, seed: int, device: str = "cpu", **settings: Any) -> bool:
+    """Whether the store of this movie is there, complete; errors as of `make_movies`."""
+    plan = plan_movies(world, device, settings)
+    _check_pairs([Path(path)], [seed])
+    return is_finished(Path(path), _header(plan, Path(path), seed))
+
+
 def plan_movies(world: str, device: str, settings: dict[str, Any]) -> Plan:
     """The settings sorted by the noun that owns them, the rest at their defaults."""
     chosen = find_world(world)
