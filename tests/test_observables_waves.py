@@ -225,3 +225,18 @@ def test_the_simulated_spiral_has_its_known_period_speed_and_one_tip():
     timed = np.isfinite(phase).any(axis=(1, 2))
     assert np.abs(charge[timed]).sum(axis=(1, 2)).tolist() == [1] * int(timed.sum())
     assert len(set(charge[timed].sum(axis=(1, 2)).tolist())) == 1
+
+
+def test_rows_at_a_time_give_what_all_at_once_give(monkeypatch):
+    frames = plane_wave(y=9, n=100)
+
+    def measured():
+        times = activation_times(frames, frame_interval_s=EVERY_S)
+        phase = hilbert_phase(frames, frame_interval_s=EVERY_S, period_s=330.0)
+        period = period_map(frames, frame_interval_s=EVERY_S)
+        return times, wave_speed(times, pixel_um=PIXEL_UM), phase, period
+
+    whole = measured()
+    monkeypatch.setattr("slime.observables.fields.SLAB_BYTES", 1)
+    for one, other in zip(measured(), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)

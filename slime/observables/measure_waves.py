@@ -118,9 +118,11 @@ def _tips(
         phase = hilbert_phase(seen, frame_interval_s=every, period_s=middle, mask=active)
     except SlimeError as error:
         return {}, [single_row(name, np.nan, "1", 0, str(error)) for name in names]
-    charge = winding(phase)
+    # a frame at a time: all charges at once would take several times the movie's memory
+    charges = (winding(phase[t : t + 1]) for t in range(len(phase)))
+    counts = [(int(np.abs(one).sum()), int(one.sum())) for one in charges]
     timed = np.isfinite(phase).any(axis=(1, 2))
-    sums = (np.abs(charge).sum(axis=(1, 2)), charge.sum(axis=(1, 2)))
+    sums = np.array(counts, dtype=np.float64).T
     series = {name: np.where(timed, s, np.nan) for name, s in zip(names, sums, strict=True)}
     said = f"phase by Hilbert around {middle:.4g} {field.units.time}, active area only"
     return series, [mean_row(name, values, "1", said) for name, values in series.items()]

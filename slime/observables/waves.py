@@ -108,11 +108,25 @@ def wave_speed(
         raise SlimeError(f"radius_px is {radius_px}; a gradient needs 1 pixel at least")
     reach = 0.5 * crossing_periods(times_s)
     reach = np.where(np.isfinite(reach), reach, np.inf)
-    offsets = range(-radius_px, radius_px + 1)
-    sums = np.zeros((9, *times_s.shape))
     padded = np.pad(
         times_s, ((0, 0), (radius_px, radius_px), (radius_px, radius_px)), constant_values=np.nan
     )
+    slope = np.full(times_s.shape, np.nan)
+    for rows in row_slabs(times_s.shape, 8 * 25 * len(times_s) * times_s.shape[2]):
+        around = padded[:, rows.start : rows.stop + 2 * radius_px]
+        slope[:, rows] = _fitted_slopes(times_s[:, rows], around, reach[rows], radius_px)
+    return pixel_um / np.where(slope > 0, slope, np.nan)
+
+
+def _fitted_slopes(
+    times_s: Float[np.ndarray, "wave y x"],
+    padded: Float[np.ndarray, "wave h w"],
+    reach: Float[np.ndarray, "y x"],
+    radius_px: int,
+) -> Float[np.ndarray, "wave y x"]:
+    """|gradient| in s a pixel of the planes; `padded` holds `radius_px` more pixels all round."""
+    offsets = range(-radius_px, radius_px + 1)
+    sums = np.zeros((9, *times_s.shape))
     height, width = times_s.shape[1:]
     for dy in offsets:
         for dx in offsets:
@@ -120,13 +134,11 @@ def wave_speed(
             delay = _delays(times_s, padded[:, y : y + height, x : x + width])
             known = np.abs(delay) < reach
             delay = np.where(known, delay, 0)
-            terms = (1, dx, dy, dx * dx, dx * dy, dy * dy)
-            for i, term in enumerate(terms):
+            for i, term in enumerate((1, dx, dy, dx * dx, dx * dy, dy * dy)):
                 sums[i] += known * term
             for i, term in enumerate((1, dx, dy)):
                 sums[6 + i] += delay * term
-    slope = _slopes(sums, 0.75 * len(offsets) ** 2)
-    return pixel_um / np.where(slope > 0, slope, np.nan)
+    return _slopes(sums, 0.75 * len(offsets) ** 2)
 
 
 def _delays(
