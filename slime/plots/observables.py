@@ -76,6 +76,7 @@ def _mounds(axes: Axes, measured: Measured) -> None:
         vmax=max(high, low + 1e-9),
         extent=_extent(last.shape, pixel),
     )
+    axes.set_facecolor("0.6")
     if mounds.n:
         y, x = mounds.position_um.T
         axes.scatter(x, y, s=50, facecolors="none", edgecolors=ORANGE)
