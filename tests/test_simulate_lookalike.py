@@ -61,8 +61,9 @@ def test_lost_frames_are_not_stored_or_stored_as_zeros_and_the_audit_finds_them(
     assert np.flatnonzero(report.blank).tolist() == blank
 
 
-def test_the_copy_keeps_every_third_frame_and_the_audit_knows_it(tmp_path):
-    path = _make(tmp_path / "dish 0.zarr")
+@pytest.mark.parametrize("per_chunk", [1, 4])
+def test_the_copy_keeps_every_third_frame_and_the_audit_knows_it(tmp_path, per_chunk):
+    path = _make(tmp_path / "dish 0.zarr", frames_per_chunk=per_chunk, blank_as_zeros=1)
     twin = tmp_path / "dish 0 every 3.zarr"
     frames, kept = (zarr.open_array(p, mode="r")[:] for p in (path, twin))
     assert np.array_equal(kept, frames[[0, 3, 6, 9]])
