@@ -42,7 +42,7 @@ def test_every_combination_is_named_and_checked(tmp_path):
     assert not (tmp_path / "many").exists()
 
 
-@pytest.mark.parametrize("where", ["processes", "dask"])
+@pytest.mark.parametrize("where", [pytest.param("processes", marks=pytest.mark.slow), "dask"])
 def test_each_movie_is_the_one_made_alone(tmp_path, where):
     from distributed import LocalCluster
 

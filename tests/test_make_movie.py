@@ -94,6 +94,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(tmp_path):
     assert err == "make_movie.py: n_frames is 0; it must be a number at least 1 and below inf\n"
 
 
+@pytest.mark.slow
 def test_an_interrupt_saves_the_state_and_the_same_words_go_on(tmp_path):
     words = ("dictyostelium", *SHORT[:1], *SHORT[2:], "n_frames=150")
     _, _, seeds, device, settings = parse_command([*words, "out=_"])

@@ -82,6 +82,7 @@ def test_a_movie_without_units_is_measured_in_frames_and_pixels_and_says_so(
     assert "lengths are in pixels: give pixel_um=MICROMETRES" in said
 
 
+@pytest.mark.slow
 def test_squares_of_pixels_leave_lengths_as_they_are(main, bare, tmp_path):
     words = [str(bare(waves(y=40, x=80))), "pixel_um=50", "smooth_px=0"]
     assert main([*words, "out=fine"]) == 0

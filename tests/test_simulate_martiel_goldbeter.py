@@ -86,11 +86,11 @@ def _crossing_times(trace: np.ndarray, level: float, interval: float) -> np.ndar
 @pytest.mark.parametrize(
     ("k1", "k2", "k_e", "period_min"),
     [
-        (0.036, 0.666, 3.5, 7.5),
+        pytest.param(0.036, 0.666, 3.5, 7.5, marks=pytest.mark.slow),
         (0.036, 0.666, 5.4, 10.7),
-        (0.036, 0.666, 7.0, 14.5),
+        pytest.param(0.036, 0.666, 7.0, 14.5, marks=pytest.mark.slow),
         (0.09, 1.665, 5.4, 4.6),
-        (0.09, 1.665, 7.0, 5.2),
+        pytest.param(0.09, 1.665, 7.0, 5.2, marks=pytest.mark.slow),
     ],
 )
 def test_well_mixed_cells_oscillate_with_the_known_period(k1, k2, k_e, period_min):

@@ -305,6 +305,7 @@ def test_a_run_is_not_overwritten(store, tmp_path):
         train(store, f"out={tmp_path / 'run'}", *QUICK)
 
 
+@pytest.mark.slow
 def test_resume_of_a_stopped_run_ends_as_one_never_stopped(store, tmp_path):
     """Killed as soon as an epoch was saved, then resumed."""
     long = [w for w in QUICK if not w.startswith("optim.epochs")] + ["optim.epochs=4"]
