@@ -135,13 +135,7 @@ def _goal_lines(goals: Rows) -> Iterable[str]:
     yield "|---|---:|" + "---:|" * len(layouts)
     for text in dict.fromkeys(row["goal"] for row in goals):
         of_goal = [row for row in goals if row["goal"] == text]
-        cells = [
-            "not run"
-            if r["value"] is None
-            else f"{r['value']:.3g}{'' if r['met'] else ' (missed)'}"
-            for r in of_goal
-        ]
-        yield f"| {text} | {of_goal[0]['wanted']} | {' | '.join(cells)} |"
+        yield f"| {text} | {of_goal[0]['wanted']} | {' | '.join(map(_goal_cell, of_goal))} |"
 
 
 def _goal_cell(row: Mapping[str, Any]) -> str:

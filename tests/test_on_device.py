@@ -102,3 +102,20 @@ def test_a_smaller_batch_takes_the_memory_of_a_larger():
     assert (small.shape, small.data_ptr()) == ((2, 3), address)
     _, other = ring.take((2, 3), torch.float32)  # the first is held: its memory is not free
     assert other.data_ptr() != address
+
+
+def test_gathering_leaves_torch_its_threads():
+    before = torch.get_num_threads()
+    copies, target = Copies(), torch.zeros(3)
+    copies.add(target, torch.arange(3))
+    torch.set_num_threads(2)
+    try:
+        copies.make()
+        assert torch.get_num_threads() == 2
+        copies.add(target, torch.arange(4))
+        with pytest.raises(RuntimeError):
+            copies.make()
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert target.tolist() == [0, 1, 2]
