@@ -1,12 +1,18 @@
 """What the recorder must know of a world, and what a world must know of a recording."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
 
-from slime.simulate.camera import Exposure
+import numpy as np
+from jaxtyping import Float
+
+from slime.simulate.camera import ChipSpec, Exposure, expose
 from slime.simulate.movie_writer import MovieWriter, State
 from slime.simulate.settings import check_range, setting
+
+S = TypeVar("S")  # the state of a world, of all movies of a batch
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,46 @@ class Take(NamedTuple):
     first: int = 0
     states: Sequence[State] = ()
     device: str = "cpu"
+
+
+def states_of(
+    recording: Recording, take: Take, *, first: S, following: Callable[[S], S]
+) -> Iterator[S]:
+    """The states of the frames from `take.first` to the last, each one frame after the other.
+
+    Args:
+        first: the state of frame `take.first`.
+    """
+    state = first
+    for index in range(take.first, recording.n_frames):
+        if index > take.first:
+            state = following(state)
+        yield state
+
+
+def shots_of(
+    states: Iterable[S],
+    recording: Recording,
+    take: Take,
+    camera: ChipSpec,
+    *,
+    counts: Callable[[S, int, float], Float[np.ndarray, "c y x"]],
+    one_movie: Callable[[S, int], State],
+) -> Iterator[Shot]:
+    """The shots of states; the noise of a frame depends on its movie's seed and its number alone.
+
+    Args:
+        states: of the frames from `take.first` on.
+        counts: the mean counts of a movie (by its number in the batch) at a time in seconds.
+        one_movie: the state of one movie, to be saved.
+    """
+    for index, state in enumerate(states, start=take.first):
+        seconds = index * recording.frame_interval_s
+        exposures = [
+            expose(counts(state, m, seconds), camera, np.random.default_rng((seed, index)))
+            for m, seed in enumerate(take.seeds)
+        ]
+        yield Shot(exposures, partial(one_movie, state))
 
 
 def anything_goes(spec: Any, recording: Recording) -> None:

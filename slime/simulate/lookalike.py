@@ -8,7 +8,6 @@ store a copy that keeps every n-th frame. All that is known of the movie stands 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,11 @@ import zarr
 from jaxtyping import Float, Int, UInt16
 
 from slime.errors import SlimeError
-from slime.simulate.camera import CHANNELS, CameraSpec, expose, label_counts
-from slime.simulate.dictyostelium import one_movie
+from slime.simulate.camera import CHANNELS, CameraSpec, label_counts
+from slime.simulate.dictyostelium import DictyosteliumState, one_movie
 from slime.simulate.dictyostelium_film import dictyostelium_counts, dictyostelium_states
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
-from slime.simulate.filming import Recording, Shot, Take
+from slime.simulate.filming import Recording, Shot, Take, shots_of
 from slime.simulate.movie_header import MovieHeader
 from slime.simulate.movie_writer import MovieWriter
 from slime.simulate.settings import check_range, setting
@@ -83,15 +82,13 @@ def film_stacks(
     spec: DishSpec, camera: StackSpec, recording: Recording, take: Take
 ) -> Iterator[Shot]:
     """The shots from frame `take.first` to the last, each a stack in the place of channels."""
+
+    def counts(state: DictyosteliumState, m: int, seconds: float) -> Float[np.ndarray, "z y x"]:
+        picture = dictyostelium_counts(state, m, spec, camera, seconds)[CHANNEL]
+        return stack_counts(picture, camera, seconds=seconds)
+
     states = dictyostelium_states(spec, recording, take)
-    for index, state in enumerate(states, start=take.first):
-        seconds = index * recording.frame_interval_s
-        exposures = []
-        for m, seed in enumerate(take.seeds):
-            picture = dictyostelium_counts(state, m, spec, camera, seconds)[CHANNEL]
-            stack = stack_counts(picture, camera, seconds=seconds)
-            exposures.append(expose(stack, camera, np.random.default_rng((seed, index))))
-        yield Shot(exposures, partial(one_movie, state))
+    return shots_of(states, recording, take, camera, counts=counts, one_movie=one_movie)
 
 
 class StackWriter(MovieWriter):

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
 from slime.errors import SlimeError
-from slime.simulate.camera import ChipSpec, expose, label_counts
-from slime.simulate.filming import Recording, Shot, Take
+from slime.simulate.camera import ChipSpec, label_counts
+from slime.simulate.filming import Recording, Shot, Take, shots_of, states_of
 from slime.simulate.physarum import (
     PhysarumState,
     advanced,
@@ -66,24 +65,23 @@ def film_physarum(
 ) -> Iterator[Shot]:
     """The shots from frame `take.first` to the last; `check_times` holds of the recording."""
     n_steps = round(recording.frame_interval_s / spec.step_s)
+
+    def following(state: PhysarumState) -> PhysarumState:
+        return advanced(state, spec, n_steps)
+
     if take.states:
-        state = advanced(batched(take.states, take.device), spec, n_steps)
+        first = following(batched(take.states, take.device))
     else:
         n_before = round(60 * recording.warm_up_min / spec.step_s)
-        state = advanced(initial_state(spec, take.seeds, take.device), spec, n_before)
-    for index in range(take.first, recording.n_frames):
-        if index > take.first:
-            state = advanced(state, spec, n_steps)
-        seconds = index * recording.frame_interval_s
-        exposures = [
-            expose(
-                physarum_counts(state, m, spec, camera, seconds),
-                camera,
-                np.random.default_rng((seed, index)),
-            )
-            for m, seed in enumerate(take.seeds)
-        ]
-        yield Shot(exposures, partial(one_movie, state))
+        first = advanced(initial_state(spec, take.seeds, take.device), spec, n_before)
+    return shots_of(
+        states_of(recording, take, first=first, following=following),
+        recording,
+        take,
+        camera,
+        counts=lambda state, m, seconds: physarum_counts(state, m, spec, camera, seconds),
+        one_movie=one_movie,
+    )
 
 
 def physarum_counts(

@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from slime.simulate.camera import ChipSpec, expose, label_counts
-from slime.simulate.filming import Recording, Shot, Take
+from slime.simulate.camera import ChipSpec, label_counts
+from slime.simulate.filming import Recording, Shot, Take, shots_of, states_of
 from slime.simulate.settings import check_range, setting
 from slime.simulate.sgro import SgroState, advanced, batched, initial_state, one_movie
 from slime.simulate.sgro_spec import SgroSpec
@@ -44,19 +43,19 @@ def film_sgro(
     spec: SgroSpec, camera: ReporterSpec, recording: Recording, take: Take
 ) -> Iterator[Shot]:
     """The shots from frame `take.first` to the last."""
-    interval_min = recording.frame_interval_s / 60
+
+    def following(state: SgroState) -> SgroState:
+        return advanced(state, spec, recording.frame_interval_s / 60)
+
     if take.states:
-        state = advanced(batched(take.states, take.device), spec, interval_min)
+        first = following(batched(take.states, take.device))
     else:
-        state = advanced(initial_state(spec, take.seeds, take.device), spec, recording.warm_up_min)
-    for index in range(take.first, recording.n_frames):
-        if index > take.first:
-            state = advanced(state, spec, interval_min)
-        seconds = index * recording.frame_interval_s
-        exposures = [
-            expose(
-                sgro_counts(state, m, camera, seconds), camera, np.random.default_rng((seed, index))
-            )
-            for m, seed in enumerate(take.seeds)
-        ]
-        yield Shot(exposures, partial(one_movie, state))
+        first = advanced(initial_state(spec, take.seeds, take.device), spec, recording.warm_up_min)
+    return shots_of(
+        states_of(recording, take, first=first, following=following),
+        recording,
+        take,
+        camera,
+        counts=lambda state, m, seconds: sgro_counts(state, m, camera, seconds),
+        one_movie=one_movie,
+    )

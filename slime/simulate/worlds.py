@@ -2,7 +2,7 @@
 
 from slime.errors import SlimeError, nearest
 from slime.simulate.camera import CHANNELS, CameraSpec
-from slime.simulate.dictyostelium_film import film_dictyostelium
+from slime.simulate.dictyostelium_film import check_cells, film_dictyostelium
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.filming import World
 from slime.simulate.lookalike import DishSpec, StackRecording, StackSpec, StackWriter, film_stacks
@@ -18,6 +18,7 @@ _DICTYOSTELIUM = World(
     channels=lambda camera: CHANNELS,
     pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
     film=film_dictyostelium,
+    check=check_cells,
 )
 _SGRO = World(
     name="sgro",
@@ -43,6 +44,7 @@ _LOOKALIKE = World(
     channels=lambda _: ("camp",),
     pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
     film=film_stacks,
+    check=check_cells,
     recording=StackRecording,
     writer=StackWriter,
     names="dish {}.zarr",
