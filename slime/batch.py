@@ -7,9 +7,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from slime.gather import Copies, Held, Ring
+from slime.gather import Copies, Held
 from slime.on_device import DeviceFrames
 from slime.plan import Windows
+from slime.reuse import Ring
 from slime.windows import WindowSpec
 
 

@@ -7,8 +7,6 @@ codec writes the pixels where they belong.
 
 import math
 import os
-import struct
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,17 +15,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import google_crc32c
-import numcodecs
 import numpy as np
 import zarr
 from jaxtyping import Shaped
-from numcodecs import blosc, zstd  # pyright: ignore[reportAttributeAccessIssue]  # compiled
-from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ShardingCodec, ZstdCodec
+from zarr.codecs import ShardingCodec
 from zarr.core.metadata import ArrayV2Metadata
 from zarr.storage import LocalStore
 
-from slime.claims import HEAD, claimed_nbytes
+from slime.codec_chain import Bytes, Chain, chain_of, chain_of_v2
 
 NOT_THERE = 2**64 - 1  # offset and length of a chunk that a shard does not hold
 INDICES = 16  # shards whose index is kept
@@ -35,46 +30,7 @@ AT_ONCE = max((os.cpu_count() or 1) // 2, 1)  # chunks of one read decoded at on
 
 READ = os.O_RDONLY | getattr(os, "O_BINARY", 0)  # which Windows wants to be told
 
-Bytes = Shaped[np.ndarray, " _"]
 Cell = tuple[int, ...]  # the number of a chunk or shard along each axis
-
-
-class Chain(NamedTuple):
-    """How the bytes of a chunk were made: pixels in C order, compressed, a checksum behind."""
-
-    compressor: str  # "", "blosc" or "zstd"
-    checksum: bool
-
-    def decode(self, stored: Bytes, pixels: Bytes, label: str) -> None:
-        """Decode a chunk into its place.
-
-        Raises:
-            ValueError: it is cut short, fails its checksum, or holds another number of bytes.
-            RuntimeError: the codec refuses it.
-        """
-        if self.checksum:
-            stored, behind = stored[:-4], stored[-4:].tobytes()
-            if google_crc32c.value(stored).to_bytes(4, "little") != behind:
-                raise ValueError(f"{label}: the checksum does not match")
-        head = stored[:HEAD].tobytes()
-        claimed = claimed_nbytes(head, self.compressor) if self.compressor else len(stored)
-        if self.compressor == "blosc" and (
-            len(head) < blosc.MAX_OVERHEAD or struct.unpack_from("<I", head, 12)[0] != len(stored)
-        ):
-            raise ValueError(f"{label}: {len(stored)} bytes are not what its header says")
-        if claimed is not None and claimed != len(pixels):
-            raise ValueError(f"{label}: holds {claimed} bytes of pixels, not {len(pixels)}")
-        if not self.compressor:
-            pixels[:] = stored
-        elif self.compressor == "blosc":
-            blosc.decompress(stored, pixels)
-        elif claimed is not None:
-            zstd.decompress(stored, pixels)
-        else:  # written as a stream, of a length that is known only in the end
-            decoded = np.frombuffer(zstd.decompress(stored), np.uint8)
-            if len(decoded) != len(pixels):
-                raise ValueError(f"{label}: holds {len(decoded)} bytes, not {len(pixels)}")
-            pixels[:] = decoded
 
 
 class Shards(NamedTuple):
@@ -222,42 +178,19 @@ def direct_chunks(array: zarr.Array) -> DirectChunks | None:
     if not known:
         return None
     if isinstance(array.metadata, ArrayV2Metadata):
-        chain = _chain_of_v2(array.metadata)
+        chain = chain_of_v2(array.metadata)
         return None if chain is None else DirectChunks(array, chain, None)
     codecs = tuple(array.metadata.codecs)
     if len(codecs) == 1 and isinstance(codecs[0], ShardingCodec):
         sharding = codecs[0]
-        chain, index_chain = _chain_of(sharding.codecs), _chain_of(sharding.index_codecs)
+        chain, index_chain = chain_of(sharding.codecs), chain_of(sharding.index_codecs)
         if chain is None or index_chain is None or index_chain.compressor or not array.shards:
             return None
         shape = tuple(s // c for s, c in zip(array.shards, array.chunks, strict=True))
         first = sharding.index_location.value == "start"
         return DirectChunks(array, chain, Shards(shape, index_chain, first))
-    chain = _chain_of(codecs)
+    chain = chain_of(codecs)
     return None if chain is None else DirectChunks(array, chain, None)
-
-
-def _chain_of(codecs: Sequence[Any]) -> Chain | None:
-    known = {BloscCodec: "blosc", ZstdCodec: "zstd", Crc32cCodec: "crc32c"}
-    first, *rest = codecs
-    if type(first) is not BytesCodec or not all(type(codec) in known for codec in rest):
-        return None
-    if first.endian is not None and first.endian.value != sys.byteorder:
-        return None
-    words = [known[type(codec)] for codec in rest]
-    checksum = words[-1:] == ["crc32c"]
-    compressors = words[:-1] if checksum else words
-    if len(compressors) > 1 or "crc32c" in compressors:
-        return None
-    return Chain("".join(compressors), checksum)
-
-
-def _chain_of_v2(metadata: ArrayV2Metadata) -> Chain | None:
-    if metadata.filters or metadata.order != "C":
-        return None
-    known = {type(None): "", numcodecs.Blosc: "blosc", numcodecs.Zstd: "zstd"}
-    word = known.get(type(metadata.compressor))
-    return None if word is None else Chain(word, checksum=False)
 
 
 def pieces_of(key: Sequence[slice], shape: Sequence[int], chunks: Sequence[int]) -> Iterator[Piece]:

@@ -1,6 +1,5 @@
-"""Windows out of frames in memory: copied into batches whose memory is used again."""
+"""Windows out of frames in memory, copied together."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,8 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor
-
-RING = 8  # batch buffers kept for reuse
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,55 +119,3 @@ class Held(NamedTuple):
             else:
                 rows = slice(rows.start + (late - k0) * step, rows.stop, step)
                 copies.add(target, part.mask_tensor[(rows, *area)])
-
-
-class Ring:
-    """Arrays that are used again once nobody refers to them: fresh pages cost more than the copy.
-
-    For a CUDA device they are pinned, so that they are sent while the next one is filled.
-    """
-
-    def __init__(self, device: torch.device):
-        self.device, self._spares = device, list[_Spare]()
-
-    def take(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[np.ndarray, Tensor]:
-        """An array to fill, and the tensor that is its memory; a smaller batch lies in a larger."""
-        n, *rest = shape
-        for spare in self._spares:
-            # The spare's own reference and getrefcount's argument: nobody else's.
-            free = sys.getrefcount(spare.array) == 2 and (spare.sent is None or spare.sent.query())
-            fits = spare.dtype == dtype and spare.array.shape[1:] == tuple(rest)
-            if free and fits and n <= len(spare.array):
-                part = spare.array[:n]
-                return part, torch.from_numpy(part)
-        return self._fresh(shape, dtype)
-
-    def _fresh(self, shape: tuple[int, ...], dtype: torch.dtype) -> tuple[np.ndarray, Tensor]:
-        if self.device.type == "cuda":
-            array = torch.empty(shape, dtype=dtype, pin_memory=True).numpy()
-        else:
-            array = np.empty(shape, torch.empty((), dtype=dtype).numpy().dtype)
-        if len(self._spares) < RING:
-            self._spares.append(_Spare(array, dtype))
-        part = array[:]
-        return part, torch.from_numpy(part)
-
-    def send(self, array: np.ndarray, tensor: Tensor) -> Tensor:
-        """The tensor on the device; its array is not filled again before it has got there."""
-        if self.device.type == "cpu":
-            return tensor
-        there = tensor.to(self.device, non_blocking=True)
-        if self.device.type == "cuda":
-            for spare in self._spares:
-                if np.shares_memory(spare.array[:1], array[:1]):
-                    spare.sent = torch.cuda.Event()
-                    spare.sent.record()
-        return there
-
-
-class _Spare:
-    """An array of the ring, and the event after which its copy to the device is complete."""
-
-    def __init__(self, array: np.ndarray, dtype: torch.dtype):
-        self.array, self.dtype = array, dtype
-        self.sent: torch.cuda.Event | None = None

@@ -1,6 +1,5 @@
 """Blocks of frames read ahead in threads, each chunk once, no more in memory than were planned."""
 
-import math
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +13,7 @@ from jaxtyping import Shaped
 from slime.frames import WHOLE, area_shape, read_frames
 from slime.gather import Frames, Held
 from slime.plan import Block, Epoch
+from slime.reuse import Memory
 
 READ_AHEAD = 2  # blocks in flight beside those that are being mixed, at most; as many threads
 
@@ -53,29 +53,6 @@ def read_whole(movie: xr.DataArray, blocks: Sequence[tuple[int, int]], area: Are
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
     return Frames(first, pixels, mask, (area[0].start or 0, area[1].start or 0))
-
-
-class Memory:
-    """Memory that is used again once it is given back; threads may share it."""
-
-    def __init__(self) -> None:
-        self._spare, self._lock = list[np.ndarray](), threading.Lock()
-
-    def take(self, shape: tuple[int, ...], dtype: np.dtype) -> Shaped[np.ndarray, "*shape"]:
-        """An array to fill; what an earlier one has left, where that is enough."""
-        nbytes = math.prod(shape) * dtype.itemsize
-        with self._lock:
-            memory = self._spare.pop() if self._spare else np.empty(0, np.uint8)
-        if memory.nbytes < nbytes:
-            memory = np.empty(nbytes, np.uint8)
-        return memory[:nbytes].view(dtype).reshape(shape)
-
-    def give(self, array: Shaped[np.ndarray, "*any"]) -> None:
-        """Give back what `take` gave."""
-        while isinstance(array.base, np.ndarray):
-            array = array.base
-        with self._lock:
-            self._spare.append(array)
 
 
 class BlockReader:

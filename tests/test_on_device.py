@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from slime.gather import Copies, Frames, Held, Ring
+from slime.gather import Copies, Frames, Held
 from slime.on_device import DeviceFrames, fits_on
 from slime.plan import Windows
+from slime.reuse import Ring
 from slime.windows import WindowSpec
 
 SPEC = WindowSpec(n_in=2, n_out=3, step=2)

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from slime.errors import SlimeError, StoreError
 from slime.movie import open_movie
-from slime.reader import Memory
+from slime.reuse import Memory
 from slime.split import Split, temporal_splits
 from slime.stream import Batch, WindowDataset, WindowStream
 from slime.windows import WindowSpec
