@@ -14,7 +14,8 @@ from slime.audit import AuditReport, Finding, audit
 from slime.errors import SlimeError, TimeAxisError, span_text
 from slime.files import write_json, write_text
 from slime.likeness import find_likenesses
-from slime.prepare import DataSpec, open_stores
+from slime.opening import OpeningSpec
+from slime.prepare import open_stores
 from slime.progress import Progress
 from slime.settings import setting, settings_help, spec_from_words
 from slime.twins import find_links
@@ -23,27 +24,11 @@ SEVERITIES = ("error", "warning", "note")
 
 
 @dataclass(frozen=True)
-class AuditSpec:
+class AuditSpec(OpeningSpec):
     """How stores are opened for an audit, and where it is written."""
 
     out: str | None = setting(None, "folder of the pictures and tables; audit/<store> by default")
     offset: float | None = setting(None, "counts of a dark pixel, for the read noise")
-    variable: str | None = setting(None, "array of a group that holds several")
-    axes: Any = setting(None, "meaning of the stored axes, TCZYX or time,channel,z,y,x")
-    channels: Any = setting(None, "names or numbers of the channels to look at; all by default")
-    z: Any = setting("max", "projection of the z axis: max, mean or the number of a slice")
-    mask: str | None = setting(
-        None, "where pixels count: a variable of the store (~ inverts), a path"
-    )
-    frame_interval_s: float | None = setting(None, "seconds between frames; replaces the store's")
-    pixel_um: float | None = setting(None, "micrometres a pixel; replaces the store's")
-    movie: int | None = setting(None, "which movie, where a store has an axis of them; all else")
-    memory_gib: float = setting(2.0, "decoded frames held in memory at once, GiB")
-
-    def data(self, store: str) -> DataSpec:
-        """The same settings as training reads them."""
-        kept = {k: v for k, v in asdict(self).items() if k not in ("out", "offset")}
-        return DataSpec(stores=[store], **kept)
 
 
 def parse_words(words: Sequence[str]) -> tuple[list[str], AuditSpec]:

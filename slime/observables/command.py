@@ -1,7 +1,7 @@
 """The words after measure_movie: a store and settings; what is written of each movie."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +14,8 @@ from slime.observables.choices import Choices
 from slime.observables.measure import Measured, measure
 from slime.observables.reading import read_field
 from slime.observables.table import Row, csv_text
-from slime.prepare import DataSpec, open_stores
+from slime.opening import OpeningSpec
+from slime.prepare import open_stores
 from slime.progress import Progress
 from slime.settings import setting, settings_help, spec_from_words
 
@@ -23,10 +24,11 @@ COLUMNS = ("movie", "channel", *Row._fields)
 
 
 @dataclass(frozen=True)
-class MeasureSpec:
+class MeasureSpec(OpeningSpec):
     """How a store is opened and what is looked for."""
 
     out: str | None = setting(None, "folder of the tables and figures; measured/<store> by default")
+    memory_gib: float = setting(2.0, "memory for frames and what is made of them, GiB")
     smooth_px: float = setting(
         2.0, "Gaussian over each frame before waves and mounds, binned pixels"
     )
@@ -36,18 +38,7 @@ class MeasureSpec:
     longest_s: float | None = setting(None, "longest one; a third of the movie by default")
     threshold: float | None = setting(None, "of a mound, in stored units; Otsu's by default")
     min_area_um2: float | None = setting(None, "smallest mound; the area of the smoothing")
-    variable: str | None = setting(None, "array of a group that holds several")
-    axes: Any = setting(None, "meaning of the stored axes, TCZYX or time,channel,z,y,x")
-    channels: Any = setting(None, "names or numbers of the channels to measure; all by default")
-    z: Any = setting("max", "projection of the z axis: max, mean or the number of a slice")
-    mask: str | None = setting(
-        None, "where pixels count: a variable of the store (~ inverts), a path"
-    )
-    frame_interval_s: float | None = setting(None, "seconds between frames; replaces the store's")
-    pixel_um: float | None = setting(None, "micrometres a pixel; replaces the store's")
-    movie: int | None = setting(None, "which movie, where a store has an axis of them; all else")
     missing: Literal["refuse", "fill"] = setting("refuse", "what to do about lost chunks")
-    memory_gib: float = setting(2.0, "memory for frames and what is made of them, GiB")
 
     def __post_init__(self) -> None:
         if not 0 <= self.smooth_px < np.inf:
@@ -70,11 +61,6 @@ class MeasureSpec:
             self.threshold,
             self.min_area_um2,
         )
-
-    def data(self, store: str) -> DataSpec:
-        """What of this is about opening a store."""
-        known = {field.name for field in fields(DataSpec)}
-        return DataSpec(stores=[store], **{k: v for k, v in asdict(self).items() if k in known})
 
 
 class OfMovie(NamedTuple):
