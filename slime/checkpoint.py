@@ -72,7 +72,9 @@ def build_stepper(net: NetSpec, shape: Shape, scale: Standardizer) -> Stepper:
         width=net.width,
         depth=net.depth,
         kernel=net.kernel,
+        modes=net.modes,
         dropout=net.dropout,
+        edges=net.edges,
     )
     return Stepper(scale, built, net.head, shape.n_in)
 

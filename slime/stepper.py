@@ -13,7 +13,7 @@ from slime.errors import SlimeError, nearest
 from slime.scale import Standardizer
 
 Step = Callable[[Float[Tensor, "b t c y x"]], Float[Tensor, "b c y x"]]
-Head = Literal["direct", "residual"]
+Head = Literal["direct", "residual", "gated"]
 
 
 class Stepper(nn.Module):
@@ -25,7 +25,9 @@ class Stepper(nn.Module):
         scale: fitted on the train split.
         net: standard units `b t c y x` to `b c y x`.
         head: "direct" reads the net's output as the next frame, "residual" as the change from the
-            last one, in units of the root mean square change. Residual wins on slow movies.
+            last one, in units of the root mean square change. Residual wins on slow movies. "gated"
+            learns for each channel how much of the last frame stays: all of it at first, as a
+            residual; with none of it the output is the next frame.
         n_in: frames that the net reads.
     """
 
@@ -37,6 +39,7 @@ class Stepper(nn.Module):
                 f"net.head={head!r} is none of {', '.join(known)}{nearest(head, known)}"
             )
         self.scale, self.net, self.head, self.n_in = scale, net, head, n_in
+        self.gate = nn.Parameter(torch.ones_like(scale.mean)) if head == "gated" else None
 
     def forward(self, past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
         """The next frame, from the newest `n_in` frames given."""
@@ -45,7 +48,11 @@ class Stepper(nn.Module):
         output = self.net(self.scale(past[:, -self.n_in :]))
         if self.head == "direct":
             return self.scale.undo(output)
-        return past[:, -1] + output * self.scale.delta_std[:, None, None]
+        change = output * self.scale.delta_std[:, None, None]
+        if self.gate is None:
+            return past[:, -1] + change
+        mean = self.scale.mean[:, None, None]
+        return mean + self.gate[:, None, None] * (past[:, -1] - mean) + change
 
 
 def rollout(

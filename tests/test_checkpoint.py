@@ -1,6 +1,7 @@
 import pickle
 import zipfile
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -8,11 +9,11 @@ import torch
 from slime.checkpoint import Shape, build_stepper, load_run, save_run, stopped_early
 from slime.errors import SlimeError, StoreError
 from slime.fit import OptimSpec
-from slime.nets import NetSpec
+from slime.nets import NetKind, NetSpec
 from slime.scale import Standardizer
 from slime.stepper import weights_hash
 
-SHAPE = Shape(2, ("cells", "camp"), 4, 5, step=3, frame_interval_s=15.0, pixel_um=50.0)
+SHAPE = Shape(2, ("cells", "camp"), 12, 16, step=3, frame_interval_s=15.0, pixel_um=50.0)
 
 
 def stepper(net, seed=0):
@@ -31,15 +32,17 @@ def saved(tmp_path):
     return path
 
 
-@pytest.mark.parametrize("kind", ["frame_mlp", "patch_mlp", "cnn"])
-@pytest.mark.parametrize("head", ["direct", "residual"])
+@pytest.mark.parametrize("kind", get_args(NetKind))
+@pytest.mark.parametrize("head", ["direct", "residual", "gated"])
 def test_a_loaded_run_forecasts_what_the_saved_one_did(tmp_path, kind, head):
-    net = NetSpec(kind=kind, head=head, width=4, depth=3, dropout=0.5)
+    net = NetSpec(kind=kind, head=head, width=4, depth=3, dropout=0.5, modes=2, edges="circular")
     before = stepper(net).eval()
+    if before.gate is not None:
+        torch.nn.init.constant_(before.gate, 0.5)
     save_run(tmp_path / "best.pt", before, net=net, shape=SHAPE, resume={"epoch": 3})
     torch.manual_seed(99)
     after = load_run(tmp_path)
-    past = torch.rand(3, 2, 2, 4, 5)
+    past = torch.rand(3, 2, 2, 12, 16)
     assert torch.equal(after.stepper(past), before(past))
     assert (after.net, after.shape, after.resume) == (net, SHAPE, {"epoch": 3})
     assert not after.stepper.training

@@ -46,6 +46,16 @@ def test_a_residual_head_adds_the_output_in_units_of_the_change():
     assert step(past)[0, :, 1, 1].tolist() == [8.0, 17.0]
 
 
+def test_a_gated_head_is_a_residual_one_until_it_learns_what_stays():
+    past = torch.tensor([7.0, 140.0])[None, None, :, None, None].expand(1, 1, 2, 3, 4)
+    step = Stepper(scale(), Constant(2.0), "gated")
+    assert step(past)[0, :, 1, 1].tolist() == [8.0, 148.0]  # 7 + 2 * 0.5 and 140 + 2 * 4
+    with torch.no_grad():
+        step.gate.copy_(torch.tensor([0.0, 0.5]))
+    # 10 + 2 * 0.5, nothing of the last frame; 100 + 0.5 * 40 + 2 * 4
+    assert step(past)[0, :, 1, 1].tolist() == [11.0, 128.0]
+
+
 def test_the_net_sees_standard_units():
     net = Constant(0.0)
     Stepper(scale(), net, "direct")(torch.full((1, 1, 2, 3, 4), 14.0))
