@@ -243,11 +243,26 @@ def test_what_is_not_known_is_left_to_others(tmp_path):
     assert served("twice", compressors=[ZstdCodec(), BloscCodec()]) is None
     assert served("first", compressors=[Crc32cCodec(), ZstdCodec()]) is None
 
+    codecs = {"index_codecs": [BytesCodec(), ZstdCodec(), Crc32cCodec()]}
+    packed = ShardingCodec(chunk_shape=(1, 5, 6), **codecs)
+    assert served("index", serializer=packed, compressors=None) is None
+
     class Wrapped(LocalStore):
         """It may answer otherwise than by the files."""
 
     wrapped = Wrapped(tmp_path / "known", read_only=True)
     assert direct_chunks(zarr.open_array(wrapped, mode="r")) is None
+
+
+def test_a_file_that_shrinks_while_it_is_read_is_refused(tmp_path, monkeypatch):
+    pixels = numbers()
+    array = stored(tmp_path / "a", pixels, (1, 5, 6), shards=(3, 5, 6))
+    chunks = direct_chunks(array)
+    out = np.empty_like(pixels)
+    chunks.read_into([slice(0, n) for n in SHAPE], out)  # its index is kept
+    monkeypatch.setattr("slime.direct.read_at", lambda file, memory, offset: len(memory) - 1)
+    with pytest.raises(ValueError, match=r"ends after \d+ of \d+ bytes"):
+        chunks.read_into([slice(0, n) for n in SHAPE], out)
 
 
 def test_without_preadv_a_file_is_read_all_the_same(tmp_path, monkeypatch):
