@@ -83,7 +83,7 @@ def open_arena(
     if not held:
         raise SlimeError(f"there is no split {name!r}: data.shares gives none")
     held, notes = _without_twins(held, name)
-    fits = [_most_leads(movie, split, n_in, leads, step) for _, movie, split in held]
+    fits = [most_leads(movie, split, n_in, leads, step) for _, movie, split in held]
     if not max(fits):
         raise SlimeError(
             f"split {name!r} holds no window of {n_in} frames given and one predicted, {step} "
@@ -116,7 +116,7 @@ def _without_twins(
     return left, [f"split {name!r}: twins are not scored beside their originals: {listed}"]
 
 
-def _most_leads(movie: xr.DataArray, split: Split, n_in: int, leads: int, step: int) -> int:
+def most_leads(movie: xr.DataArray, split: Split, n_in: int, leads: int, step: int) -> int:
     """The most leads, `leads` at most, of which a window fits the split; 0 where none does."""
     for n_out in range(leads, 0, -1):
         spec = WindowSpec(n_in=n_in, n_out=n_out, step=step)

@@ -35,8 +35,20 @@ class ScoreSpec:
     leads: int = setting(8, "frames ahead to score; fewer where a split is short, which is said")
     draws: int = setting(1000, "resamplings of the block bootstrap")
     level: float = setting(0.95, "coverage of the intervals")
+    observables: Any = setting(
+        "auto",
+        "measure waves, tips, mounds and structure on free rollouts (true, false; auto leaves them "
+        "out where they are long)",
+    )
+    rollout: int | None = setting(
+        None, "frames of these rollouts; by default as many as the split holds"
+    )
 
     def __post_init__(self) -> None:
+        if self.observables not in (True, False, "auto"):
+            raise SlimeError(f"score.observables={self.observables} must be auto, true or false")
+        if self.rollout is not None and self.rollout < 1:
+            raise SlimeError(f"score.rollout={self.rollout} must be at least 1")
         if self.leads < 1:
             raise SlimeError(f"score.leads={self.leads} must be at least 1")
         if self.draws < 1:

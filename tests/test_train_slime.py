@@ -87,6 +87,21 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
     assert f"skill {skill.value.item():+.3f}" in headline
 
 
+def test_observables_of_rollouts_are_scores_of_every_model_and_can_be_left_out(store, tmp_path):
+    train(store, f"out={tmp_path / 'run'}", *QUICK)
+    seen = pd.read_csv(tmp_path / "run" / "observables.csv")
+    assert set(seen.model) == {"truth", "cnn", "persistence", "drift", "climatology", "ridge"}
+    # a wave of 9 frames in the 9 frames of val, of which two are given
+    assert seen.query("model == 'truth' and score == 'period'").value.isna().all()
+    still = seen.query("model == 'persistence' and score == 'density_variance'")
+    assert sorted(still.lead) == [1, 2, 3, 4, 6, 7]
+    assert still.value.nunique() == 1
+    train(store, f"out={tmp_path / 'off'}", "score.observables=false", *QUICK)
+    assert not (tmp_path / "off" / "observables.csv").exists()
+    with pytest.raises(SlimeError, match="observables=sometimes must be auto, true or false"):
+        train(store, f"out={tmp_path / 'no'}", "score.observables=sometimes", *QUICK)
+
+
 def test_the_table_can_be_made_again_from_the_checkpoint_and_the_store(store, tmp_path):
     train(store, f"out={tmp_path / 'run'}", *QUICK)
     first = pd.read_csv(tmp_path / "run" / "scores.csv")
@@ -97,6 +112,7 @@ def test_the_table_can_be_made_again_from_the_checkpoint_and_the_store(store, tm
 def test_training_leaves_the_test_split_closed_until_asked(store, tmp_path, capsys):
     train(store, f"out={tmp_path / 'run'}", *QUICK)
     assert set(pd.read_csv(tmp_path / "run" / "scores.csv").split) == {"val"}
+    assert set(pd.read_csv(tmp_path / "run" / "observables.csv").split) == {"val"}
     assert not (tmp_path / "ledger.jsonl").exists()
     for opening in (1, 2):
         script("evaluate")([str(tmp_path / "run")])
@@ -105,7 +121,9 @@ def test_training_leaves_the_test_split_closed_until_asked(store, tmp_path, caps
     notes = json.loads((tmp_path / "run" / "run.json").read_text())["notes"]
     assert any("has now been opened 2 times" in note for note in notes)
     opened = pd.read_csv(tmp_path / "run" / "scores.csv")
+    assert set(pd.read_csv(tmp_path / "run" / "observables.csv").split) == {"val", "test"}
     script("evaluate")([str(tmp_path / "run"), "split=val"])
+    assert set(pd.read_csv(tmp_path / "run" / "observables.csv").split) == {"val", "test"}
     kept = pd.read_csv(tmp_path / "run" / "scores.csv")
     columns = ["split", "model", "movie", "channel", "score", "lead"]
     pd.testing.assert_frame_equal(

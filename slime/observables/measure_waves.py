@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float
 from slime.errors import SlimeError
 from slime.observables.choices import Choices
 from slime.observables.periods import MIN_FRAMES, period_map
-from slime.observables.phases import hilbert_phase, winding
+from slime.observables.phases import hilbert_phase, singularities, winding
 from slime.observables.reading import Field
 from slime.observables.table import Row, mean_row, single_row, spread_row
 from slime.observables.waves import (
@@ -32,13 +32,20 @@ WAVE_NAMES = (
 
 @dataclass(frozen=True)
 class Waves:
-    """Maps and series of the waves; empty where nothing repeats itself."""
+    """Maps and series of the waves; empty where nothing repeats itself.
+
+    Attributes:
+        tips: frame, y, x (pixels) and charge of each phase singularity.
+        timed: frames whose phase is known.
+    """
 
     period: Float[np.ndarray, "y x"]
     crossing_period: Float[np.ndarray, "y x"]
     speed: Float[np.ndarray, "y x"]
     pairs: Dispersion
     series: dict[str, Float[np.ndarray, " t"]]
+    tips: Float[np.ndarray, "n 4"]
+    timed: Bool[np.ndarray, " t"]
 
     @property
     def active(self) -> Bool[np.ndarray, "y x"]:
@@ -47,9 +54,16 @@ class Waves:
 
 
 def measure_waves(
-    seen: Float[np.ndarray, "t y x"], field: Field, choices: Choices
+    seen: Float[np.ndarray, "t y x"],
+    field: Field,
+    choices: Choices,
+    *,
+    noise_share: float = NOISE_SHARE,
 ) -> tuple[Waves | None, list[Row]]:
-    """Waves of the smoothed frames and their rows; None where there are too few frames or waves."""
+    """Waves of the smoothed frames and their rows; None where there are too few frames or waves.
+
+    No more than `noise_share` of the pixels repeating themselves counts as noise.
+    """
     units, n = field.units, len(seen)
     if n < MIN_FRAMES:
         why = f"{n} frames, {MIN_FRAMES} are needed"
@@ -67,14 +81,23 @@ def measure_waves(
         n_whole,
         "pixels that repeat themselves, of those that count in every frame",
     )
-    if active.sum() <= NOISE_SHARE * n_whole:
-        why = f"no waves: {NOISE_SHARE:.0%} of the pixels or fewer repeat themselves, as noise does"
+    if active.sum() <= noise_share * n_whole:
+        why = f"no waves: {noise_share:.0%} of the pixels or fewer repeat themselves, as noise does"
         return None, [share, *(single_row(name, np.nan, "", 0, why) for name in WAVE_NAMES)]
     times = activation_times(seen, frame_interval_s=every, mask=active, falling=choices.falling)
     speeds = wave_speed(times, pixel_um=units.pixel_um)
     crossing = crossing_periods(times)
-    series, tips = _tips(seen, period, field)
-    waves = Waves(period, crossing, _median_over_waves(speeds), dispersion(times, speeds), series)
+    charges, timed, why = _charges(seen, period, field)
+    series, tips = _tip_rows(charges, timed, why, period, field)
+    waves = Waves(
+        period,
+        crossing,
+        _median_over_waves(speeds),
+        dispersion(times, speeds),
+        series,
+        charges,
+        timed,
+    )
     how = f"smoothed by {choices.smooth_px:g} px"
     pace = f"{units.length}/{units.time}"
     rows = [
@@ -107,22 +130,38 @@ def _product(waves: Waves) -> Float[np.ndarray, "y x"]:
     return waves.period * waves.speed
 
 
-def _tips(
+def _charges(
     seen: Float[np.ndarray, "t y x"], period: Float[np.ndarray, "y x"], field: Field
-) -> tuple[dict[str, Float[np.ndarray, " t"]], list[Row]]:
-    """Number and sum of the phase singularities in the active area, NaN in frames without phase."""
-    names = ("n_singularities", "net_charge")
-    active = np.isfinite(period)
+) -> tuple[Float[np.ndarray, "n 4"], Bool[np.ndarray, " t"], str]:
+    """Phase singularities in the active area, frames with a phase, and why there are none."""
     every, middle = field.units.frame_interval_s, float(np.nanmedian(period))
+    active = np.isfinite(period)
     try:
         phase = hilbert_phase(seen, frame_interval_s=every, period_s=middle, mask=active)
     except SlimeError as error:
-        return {}, [single_row(name, np.nan, "1", 0, str(error)) for name in names]
+        return np.zeros((0, 4)), np.zeros(len(seen), bool), str(error)
     # a frame at a time: all charges at once would take several times the movie's memory
-    charges = (winding(phase[t : t + 1]) for t in range(len(phase)))
-    counts = [(int(np.abs(one).sum()), int(one.sum())) for one in charges]
-    timed = np.isfinite(phase).any(axis=(1, 2))
-    sums = np.array(counts, dtype=np.float64).T
+    found = [singularities(winding(phase[t : t + 1])) for t in range(len(phase))]
+    for t, tips in enumerate(found):
+        tips[:, 0] = t
+    timed = np.asarray(np.isfinite(phase).any(axis=(1, 2)))
+    return np.concatenate(found), timed, ""
+
+
+def _tip_rows(
+    tips: Float[np.ndarray, "n 4"],
+    timed: Bool[np.ndarray, " t"],
+    why: str,
+    period: Float[np.ndarray, "y x"],
+    field: Field,
+) -> tuple[dict[str, Float[np.ndarray, " t"]], list[Row]]:
+    """Number and sum of the charges in each frame, NaN in frames without a phase."""
+    names = ("n_singularities", "net_charge")
+    if why:
+        return {}, [single_row(name, np.nan, "1", 0, why) for name in names]
+    frame, charge = tips[:, 0].astype(int), tips[:, 3]
+    sums = (np.bincount(frame, weights, len(timed)) for weights in (np.abs(charge), charge))
     series = {name: np.where(timed, s, np.nan) for name, s in zip(names, sums, strict=True)}
+    middle = float(np.nanmedian(period))
     said = f"phase by Hilbert around {middle:.4g} {field.units.time}, active area only"
     return series, [mean_row(name, values, "1", said) for name, values in series.items()]

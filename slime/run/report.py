@@ -17,6 +17,7 @@ from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.report import write_page
 from slime.results import scores_table
+from slime.rollout_scores import Observed, observe_rollouts
 from slime.run.facts import describe_run
 from slime.run.figures import draw_figures
 from slime.run.folder import hash_of, open_test
@@ -68,15 +69,22 @@ def report_run(
     models |= {name: rival.for_movie for name, rival in rivals.items()}
     n_in = max(best.shape.n_in, *(rival.n_in for rival in rivals.values()))
     tables, notes, where = [], list(prepared.notes), None
+    observed: list[Observed] = []
     for name in ("val", "test") if open_test_split else ("val",):
         if name == "test":
             notes += _enter_ledger(run, prepared, best)
         where, table, said = _score_split(name, config, prepared, best, models, n_in, progress)
         tables.append(table)
         notes += said
+        if config.score.observables:
+            observed.append(_observe(models, where, config, progress))
+            notes += observed[-1].notes
     assert where is not None
-    scores = pd.concat([*_scored_before(run, tables), *tables], ignore_index=True)
+    scores = _with_earlier(run / "scores.csv", tables)
     write_text(run / "scores.csv", scores.to_csv(index=False))
+    if observed:
+        measured = _with_earlier(run / "observables.csv", [one.table for one in observed])
+        write_text(run / "observables.csv", measured.to_csv(index=False))
     facts = describe_run(run, config, prepared, best.stepper)
     said = headline(scores, best.net.kind, where, config)
     write_json(run / "run.json", {**facts, "notes": notes, "headline": said})
@@ -88,14 +96,15 @@ def report_run(
     return Outcome(scores, write_page(run), said, told, numbers)
 
 
-def _scored_before(run: Path, tables: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The rows of scores.csv of splits that are not scored now: an opened test stays in it."""
-    if not (run / "scores.csv").exists():
-        return []
-    before = pd.read_csv(run / "scores.csv", keep_default_na=False, na_values=[""])
+def _with_earlier(path: Path, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The tables under the file's rows of splits that are not in them: an opened test stays."""
     now = {split for table in tables for split in table["split"]}
+    held = [table for table in tables if len(table)] or list(tables)
+    if not path.exists():
+        return pd.concat(held, ignore_index=True)
+    before = pd.read_csv(path, keep_default_na=False, na_values=[""])
     kept = before.loc[[split not in now for split in before["split"]]]
-    return [kept] if len(kept) else []
+    return pd.concat([kept, *held] if len(kept) else held, ignore_index=True)
 
 
 def meeting(
@@ -139,6 +148,19 @@ def _score_split(
         level=config.score.level,
     )
     return where, table, [*said, *(f"{name} split, {reason}" for reason in reasons)]
+
+
+def _observe(
+    models: Mapping[str, Forecaster], where: Arena, config: RunConfig, progress: Progress | None
+) -> Observed:
+    return observe_rollouts(
+        models,
+        where,
+        seed=config.seed,
+        leads=config.score.rollout,
+        auto=config.score.observables == "auto",
+        progress=progress,
+    )
 
 
 def _enter_ledger(run: Path, prepared: Prepared, best: SavedRun) -> list[str]:
