@@ -12,7 +12,7 @@ from slime.ensembles import is_ensemble, make_ensemble, parse_ensemble
 from slime.errors import SlimeError
 from slime.progress import bar
 from slime.schedule import HELP, OPTION, pick_scheduler
-from slime.simulate import make_movies
+from slime.simulate import make_movies, told_steps
 from slime.simulate.command import help_text, parse_command
 
 
@@ -32,7 +32,7 @@ def main(words: Sequence[str]) -> int:
     world, paths, seeds, device, settings = parse_command(words)
     make_movies(world, paths, seeds=seeds, device=device, progress=True, **settings)
     for path, seed in zip(paths, seeds, strict=True):
-        print(f"{path}  ({world}, seed {seed})")
+        print(f"{path}  ({world}, seed {seed}; {told_steps(path)})")
     return 0
 
 

@@ -16,6 +16,7 @@ from slime.simulate import make_movies
 from slime.simulate.command import help_text, movie_paths, parse_command
 
 ROOT = Path(__file__).parents[1]
+SAID = "steps by torch: the movie is too short for compiling to pay"
 SHORT = ["size_px=12", "n_frames=6", "frames_per_chunk=2", "warm_up_min=0.1"]
 
 
@@ -84,7 +85,7 @@ def test_help_lists_keys_with_default_and_meaning():
 def test_the_command_makes_a_movie_and_says_where(tmp_path):
     code, out, err = _run("dictyostelium", f"out={tmp_path / 'a b.zarr'}", *SHORT)
     assert (code, err) == (0, "")
-    assert out == f"{tmp_path / 'a b.zarr'}  (dictyostelium, seed 0)\n"
+    assert out == f"{tmp_path / 'a b.zarr'}  (dictyostelium, seed 0; {SAID})\n"
     assert zarr.open_group(tmp_path / "a b.zarr", mode="r")["movie"].shape == (6, 2, 12, 12)
 
 

@@ -119,7 +119,7 @@ def test_every_setting_has_a_meaning_and_no_two_owners_share_a_name():
     names = [one.name for one in list_settings("dictyostelium")]
     assert len(names) == len(set(names))
     n_fields = sum(len(fields(owner)) for owner in (Recording, DictyosteliumSpec, CameraSpec))
-    assert len(names) == n_fields + 1  # and size_px
+    assert len(names) == n_fields + 2  # and size_px and compile
     assert all(one.meaning for one in list_settings("dictyostelium"))
 
 
@@ -135,6 +135,7 @@ def test_every_setting_has_a_meaning_and_no_two_owners_share_a_name():
         ({"warm_up_min": -1}, "warm_up_min is -1.0; it must be a number at least 0"),
         ({"frame_interval_s": 0}, "frame_interval_s is 0.0; it must be a number above 0"),
         ({"cells_per_mm2": 0, "size_px": 8}, "cells_per_mm2 is 0.0: the camera needs cells"),
+        ({"compile": "maybe"}, "compile is 'maybe'; it must be auto, true or false"),
         ({"device": "toaster"}, "device 'toaster' cannot be used here"),
     ],
 )

@@ -103,7 +103,7 @@ def test_every_parameter_is_in_the_attributes(tmp_path):
 def test_every_setting_has_a_meaning_and_no_two_owners_share_a_name():
     names = [one.name for one in list_settings("physarum")]
     n_fields = sum(len(fields(owner)) for owner in (Recording, PhysarumSpec, PhysarumCameraSpec))
-    assert len(names) == len(set(names)) == n_fields + 1  # and size_px
+    assert len(names) == len(set(names)) == n_fields + 2  # and size_px and compile
     assert all(one.meaning for one in list_settings("physarum"))
 
 

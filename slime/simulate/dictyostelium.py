@@ -17,11 +17,12 @@ from torch.nn.functional import grid_sample
 
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.grid import gradient, point_counts, smoothed
+from slime.simulate.kernel import Kernel
 from slime.simulate.martiel_goldbeter import (
     PULSE_B,
     PULSE_G,
     Signal,
-    react,
+    reacted,
     resting,
     resting_signal,
 )
@@ -129,7 +130,10 @@ def moved(
 
 
 def step(
-    state: DictyosteliumState, spec: DictyosteliumSpec, minutes: float | None = None
+    state: DictyosteliumState,
+    spec: DictyosteliumSpec,
+    minutes: float | None = None,
+    kernel: Kernel | None = None,
 ) -> DictyosteliumState:
     """The state `minutes` later (default `spec.move_min`): the field in short steps, then cells.
 
@@ -139,10 +143,15 @@ def step(
     n_reactions = math.ceil(minutes / spec.dt_min - 1e-9)
     secretion = density(state, spec).clamp_(spec.density_low, spec.density_high)
     secretion *= spec.k_t_per_min / spec.h
-    signal = state.signal
-    for _ in range(n_reactions):
-        dt_min = minutes / n_reactions
-        signal = react(signal, spec, dt_min=dt_min, dx_mm=spec.dx_mm, secretion=secretion)
+    signal = reacted(
+        state.signal,
+        spec,
+        n_steps=n_reactions,
+        dt_min=minutes / n_reactions,
+        dx_mm=spec.dx_mm,
+        secretion=secretion,
+        kernel=kernel,
+    )
     cells = state.cells_mm
     if spec.n_cells:
         developed = state.minutes >= spec.chemotaxis_start_min
@@ -153,12 +162,18 @@ def step(
 
 
 def advanced(
-    state: DictyosteliumState, spec: DictyosteliumSpec, minutes: float
+    state: DictyosteliumState,
+    spec: DictyosteliumSpec,
+    minutes: float,
+    kernel: Kernel | None = None,
 ) -> DictyosteliumState:
-    """The state `minutes` later, in equal steps no longer than `move_min` and `dt_min`."""
+    """The state `minutes` later, in equal steps no longer than `move_min` and `dt_min`.
+
+    With a compiled kernel for the field (see `reacted`); the cells are moved by torch.
+    """
     n_moves = math.ceil(minutes / spec.move_min - 1e-9)
     for _ in range(n_moves):
-        state = step(state, spec, minutes / n_moves)
+        state = step(state, spec, minutes / n_moves, kernel)
     return state
 
 

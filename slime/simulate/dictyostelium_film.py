@@ -28,6 +28,11 @@ def check_cells(spec: DictyosteliumSpec, recording: Recording) -> None:
         raise SlimeError(f"cells_per_mm2 is {spec.cells_per_mm2}: the camera needs cells")
 
 
+def n_reactions(spec: DictyosteliumSpec, recording: Recording) -> int:
+    """Points of the grid times steps of the reaction in a movie, about."""
+    return round(spec.height_px * spec.width_px * recording.minutes / spec.dt_min)
+
+
 def film_dictyostelium(
     spec: DictyosteliumSpec, camera: CameraSpec, recording: Recording, take: Take
 ) -> Iterator[Shot]:
@@ -48,13 +53,13 @@ def dictyostelium_states(
     """The states of the frames from `take.first` to the last."""
 
     def following(state: DictyosteliumState) -> DictyosteliumState:
-        return advanced(state, spec, recording.frame_interval_s / 60)
+        return advanced(state, spec, recording.frame_interval_s / 60, take.kernel)
 
     if take.states:
         first = following(batched(take.states, take.device))
     else:
         start = initial_state(spec, take.seeds, take.device)
-        first = advanced(start, spec, recording.warm_up_min)
+        first = advanced(start, spec, recording.warm_up_min, take.kernel)
     return states_of(recording, take, first=first, following=following)
 
 

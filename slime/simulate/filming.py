@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from slime.simulate.camera import ChipSpec, Exposure, expose
+from slime.simulate.kernel import Kernel
 from slime.simulate.movie_writer import MovieWriter, State
 from slime.simulate.settings import check_range, setting
 
@@ -29,6 +30,11 @@ class Recording:
         check_range(self, "frame_interval_s", above=0)
         check_range(self, "warm_up_min", at_least=0)
 
+    @property
+    def minutes(self) -> float:
+        """Simulated time, up to the last frame."""
+        return self.warm_up_min + (self.n_frames - 1) * self.frame_interval_s / 60
+
 
 class Shot(NamedTuple):
     """A frame of every movie of a batch, and the state after it, movie by movie, to be saved."""
@@ -44,6 +50,7 @@ class Take(NamedTuple):
     first: int = 0
     states: Sequence[State] = ()
     device: str = "cpu"
+    kernel: Kernel | None = None  # compiled steps, for the worlds that have them
 
 
 def states_of(
@@ -100,6 +107,7 @@ class World(NamedTuple):
     pixel_um: Callable[[Any], float]
     film: Callable[[Any, Any, Any, Take], Iterator[Shot]]
     check: Callable[[Any, Recording], None] = anything_goes  # refuses before a file is made
+    n_updates: Callable[[Any, Recording], int] | None = None  # of cells; None: nothing to compile
     recording: type = Recording
     writer: type[MovieWriter] = MovieWriter
     names: str | None = None  # of the stores in a folder; None for a world whose stores are named

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from slime.simulate.grid import laplacian
+from slime.simulate.kernel import Kernel
 from slime.simulate.settings import check_range, setting
 
 PULSE_G, PULSE_B = 8.0, 100.0  # a stimulus that excites every cell that is not refractory
@@ -114,6 +115,48 @@ def react(
     new_b = (b * (1 - dt_min * loss_b)).add_(made, alpha=dt_min)
     new_g = (g * (1 - dt_min * kinetics.k_e_per_min)).add_(b * secretion, alpha=dt_min)
     return Signal(new_rho, new_b, new_g.add_(laplacian(g), alpha=spread))
+
+
+def reacted(
+    signal: Signal,
+    kinetics: Kinetics,
+    *,
+    n_steps: int,
+    dt_min: float,
+    dx_mm: float,
+    secretion: Float[Tensor, "m y x"],
+    kernel: Kernel | None = None,
+) -> Signal:
+    """The fields `n_steps` steps of `react` later, by a compiled kernel if there is one.
+
+    The two differ by rounding alone, which an excitable field makes grow with time.
+    """
+    if kernel is not None:
+        fields = Signal(*(field.clone(memory_format=torch.contiguous_format) for field in signal))
+        constants = _kernel_constants(kinetics, dt_min, dx_mm)
+        for rho, b, g, given in zip(*fields, secretion.contiguous(), strict=True):
+            height, width = rho.shape
+            rows = rho.new_empty(2 * (width + 2))
+            kernel.run("react", (rho, b, g, given, rows), (height, width, n_steps), constants)
+        return fields
+    for _ in range(n_steps):
+        signal = react(signal, kinetics, dt_min=dt_min, dx_mm=dx_mm, secretion=secretion)
+    return signal
+
+
+def _kernel_constants(kinetics: Kinetics, dt_min: float, dx_mm: float) -> list[float]:
+    """The constants of `react` in lattice.c, in their order."""
+    k1, k2 = kinetics.k1_per_min, kinetics.k2_per_min
+    alpha, epsilon = kinetics.alpha, kinetics.epsilon
+    scale = kinetics.q * kinetics.sigma_per_min * alpha
+    loss_b = kinetics.k_i_per_min + kinetics.k_t_per_min
+    return [
+        *(k1, k2, k1 * kinetics.l1, k2 * kinetics.l2 * kinetics.c, kinetics.c),
+        *(scale * epsilon, scale * kinetics.lambda_ * kinetics.theta),
+        *(epsilon * (1 + alpha), 1 + alpha * kinetics.theta),
+        *(dt_min, 1 - dt_min * loss_b, 1 - dt_min * kinetics.k_e_per_min),
+        dt_min * kinetics.diffusion_mm2_per_min / dx_mm**2,
+    ]
 
 
 def resting(kinetics: Kinetics) -> tuple[float, float, float]:

@@ -7,6 +7,9 @@ from typing import Any
 
 import zarr
 
+NOT_COMPARED = ("steps",)  # why its steps are compiled or not
+BEFORE = {"compiled": False}  # what stores say nothing of that were written before it was a choice
+
 
 @dataclass(frozen=True)
 class MovieHeader:
@@ -47,11 +50,21 @@ def first_difference(attributes: dict[str, Any], header: MovieHeader) -> str:
     >>> first_difference(header.attributes() | {"seed": 2}, header)
     'seed = 2, not 1'
     """
-    stored, asked = _flat(attributes), _flat(header.attributes())
+    stored, asked = BEFORE | _flat(attributes), _flat(header.attributes())
     for name, value in asked.items():
-        if stored.get(name) != value:
+        if name not in NOT_COMPARED and stored.get(name) != value:
             return f"{name} = {stored.get(name, 'nothing')}, not {value}"
     return ""
+
+
+def was_compiled(attributes: dict[str, Any]) -> bool | None:
+    """Whether a store was made with compiled steps; None of attributes that are empty."""
+    return (BEFORE | _flat(attributes))["compiled"] if attributes else None
+
+
+def told_steps(store: Path) -> str:
+    """How the steps of a movie were computed, and why so, as its attributes tell."""
+    return f"steps by {_flat(stored_attributes(store)).get('steps', 'torch')}"
 
 
 def _flat(attributes: dict[str, Any]) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class MovieWriter:
 
     def __init__(self, path: Path, header: MovieHeader):
         self.path, self.header = path, header
-        self.partial = path.with_name(f"{path.name}.partial")
+        self.partial = partial_path(path)
         self.n_written, self.n_saturated = 0, 0
         self.state: State | None = None
         self._waiting: list[UInt16[np.ndarray, "c y x"]] = []
@@ -129,6 +129,11 @@ class MovieWriter:
     def close(self) -> None:
         """Let other processes write the store; what is not yet a whole chunk is forgotten."""
         self._lock.release()
+
+
+def partial_path(path: Path) -> Path:
+    """Where a store is written until it is whole."""
+    return path.with_name(f"{path.name}.partial")
 
 
 def state_path(path: Path) -> Path:

@@ -39,18 +39,25 @@ def sgro_counts(
     return label_counts(camera.reporter_electrons * share[None], camera, seconds=seconds)
 
 
+def n_excitations(spec: SgroSpec, recording: Recording) -> int:
+    """Lattice points times steps in a movie, about."""
+    n_steps = recording.minutes / (spec.dt * spec.time_unit_min)
+    return round(spec.height_px * spec.width_px * n_steps)
+
+
 def film_sgro(
     spec: SgroSpec, camera: ReporterSpec, recording: Recording, take: Take
 ) -> Iterator[Shot]:
     """The shots from frame `take.first` to the last."""
 
     def following(state: SgroState) -> SgroState:
-        return advanced(state, spec, recording.frame_interval_s / 60)
+        return advanced(state, spec, recording.frame_interval_s / 60, take.kernel)
 
     if take.states:
         first = following(batched(take.states, take.device))
     else:
-        first = advanced(initial_state(spec, take.seeds, take.device), spec, recording.warm_up_min)
+        start = initial_state(spec, take.seeds, take.device)
+        first = advanced(start, spec, recording.warm_up_min, take.kernel)
     return shots_of(
         states_of(recording, take, first=first, following=following),
         recording,

@@ -2,13 +2,13 @@
 
 from slime.errors import SlimeError, nearest
 from slime.simulate.camera import CHANNELS, CameraSpec
-from slime.simulate.dictyostelium_film import check_cells, film_dictyostelium
+from slime.simulate.dictyostelium_film import check_cells, film_dictyostelium, n_reactions
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.filming import World
 from slime.simulate.lookalike import DishSpec, StackRecording, StackSpec, StackWriter, film_stacks
 from slime.simulate.physarum_film import PhysarumCameraSpec, check_times, film_physarum
 from slime.simulate.physarum_spec import PhysarumSpec
-from slime.simulate.sgro_film import ReporterSpec, film_sgro
+from slime.simulate.sgro_film import ReporterSpec, film_sgro, n_excitations
 from slime.simulate.sgro_spec import SgroSpec
 
 _DICTYOSTELIUM = World(
@@ -19,6 +19,7 @@ _DICTYOSTELIUM = World(
     pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
     film=film_dictyostelium,
     check=check_cells,
+    n_updates=n_reactions,
 )
 _SGRO = World(
     name="sgro",
@@ -27,6 +28,7 @@ _SGRO = World(
     channels=lambda camera: ("camp",),
     pixel_um=lambda spec: spec.pixel_um,
     film=film_sgro,
+    n_updates=n_excitations,
 )
 _PHYSARUM = World(
     name="physarum",
@@ -45,6 +47,7 @@ _LOOKALIKE = World(
     pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
     film=film_stacks,
     check=check_cells,
+    n_updates=n_reactions,
     recording=StackRecording,
     writer=StackWriter,
     names="dish {}.zarr",
