@@ -22,8 +22,9 @@ from benchmarks.processes import in_processes
 from slime.command import run_command
 from slime.errors import SlimeError
 from slime.files import write_json, write_text
-from slime.fit import OptimSpec, fit
+from slime.fit import fit
 from slime.nets import build_net
+from slime.optim import OptimSpec
 from slime.scale import Standardizer
 from slime.settings import setting, settings_help, spec_from_words
 from slime.split import Split

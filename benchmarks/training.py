@@ -20,9 +20,10 @@ from benchmarks.movies import Layout, numbered_noise, write_zarr
 from slime.command import run_command
 from slime.errors import SlimeError
 from slime.files import write_json, write_text
-from slime.fit import OptimSpec, Record, fit
+from slime.fit import Record, fit
 from slime.movie import open_movie
 from slime.nets import NetSpec, build_net
+from slime.optim import OptimSpec
 from slime.scale import Standardizer
 from slime.settings import setting, settings_help, spec_from_words
 from slime.split import Split

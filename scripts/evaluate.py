@@ -9,7 +9,7 @@ from baselines import fit_baselines
 from slime.arguments import help_text, load_run_config, wants_help
 from slime.checkpoint import load_run
 from slime.command import run_command
-from slime.fit import pick_device
+from slime.devices import pick_device
 from slime.prepare import prepare
 from slime.progress import bar
 from slime.run.report import report_run

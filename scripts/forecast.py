@@ -9,7 +9,7 @@ from dataclasses import replace
 from slime.arguments import help_text, load_forecast_config, wants_help
 from slime.checkpoint import load_run
 from slime.command import run_command
-from slime.fit import pick_device
+from slime.devices import pick_device
 from slime.forecast import forecast_movie, write_forecast
 from slime.prepare import open_stores
 from slime.texts import duration_text

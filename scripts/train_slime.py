@@ -17,8 +17,9 @@ from slime.checkpoint import build_stepper, load_run, save_run, shape_of, stoppe
 from slime.command import run_command
 from slime.config import config_yaml
 from slime.demo import with_demo_stores
+from slime.devices import pick_device
 from slime.files import write_json, write_text
-from slime.fit import fit, pick_device
+from slime.fit import fit
 from slime.prepare import prepare
 from slime.progress import bar
 from slime.run.facts import describe_run

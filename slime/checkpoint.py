@@ -11,8 +11,8 @@ import torch
 
 from slime.errors import SlimeError, StoreError
 from slime.files import write_aside
-from slime.fit import OptimSpec
 from slime.nets import NetSpec, build_net
+from slime.optim import OptimSpec
 from slime.scale import Standardizer
 from slime.stepper import Stepper, weights_hash
 from slime.stream import WindowStream

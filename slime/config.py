@@ -8,8 +8,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from slime.errors import SlimeError
-from slime.fit import OptimSpec
 from slime.nets import NetSpec
+from slime.optim import OptimSpec
 from slime.prepare import DataSpec
 from slime.settings import in_one_line, setting
 from slime.tracking import TrackingSpec

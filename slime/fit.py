@@ -8,47 +8,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from slime.errors import SlimeError
+from slime.optim import OptimSpec, learning_rate, weight_groups
 from slime.progress import Progress
 from slime.score import Tally, mse, skill, tally_windows
-from slime.settings import setting
 from slime.stepper import Step, Stepper, rollout
 from slime.stream import Batch, WindowStream
+from slime.symmetry import turned
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
-
-
-@dataclass(frozen=True)
-class OptimSpec:
-    """How a net is trained: AdamW, linear warm-up, cosine to zero."""
-
-    lr: float = setting(3e-3, "learning rate at its highest")
-    epochs: int = setting(30, "passes over the train windows, at most")
-    batch_size: int = setting(32, "windows a step")
-    weight_decay: float = setting(1e-4, "AdamW's weight decay, of weights alone")
-    warmup: float = setting(0.05, "share of the steps in which the rate rises")
-    clip: float = setting(1.0, "norm at which gradients are clipped; 0 does not clip")
-    patience: int = setting(10, "epochs without a better validation loss before stopping")
-    augment: bool = setting(
-        True, "turn and mirror windows at random (the 8 symmetries of a square)"
-    )
-    autocast: bool = setting(True, "bfloat16 where it helps (cuda)")
-
-    def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
-            if getattr(self, name) < least:
-                raise SlimeError(f"optim.{name}={getattr(self, name)} must be at least {least}")
-        if not self.lr > 0 or not math.isfinite(self.lr):
-            raise SlimeError(f"optim.lr={self.lr} must be above 0")
-        for name in ("weight_decay", "clip"):
-            if not getattr(self, name) >= 0:
-                raise SlimeError(f"optim.{name}={getattr(self, name)} must be 0 or more")
-        if not 0 <= self.warmup < 1:
-            raise SlimeError(f"optim.warmup={self.warmup} must be at least 0 and below 1")
 
 
 @dataclass(frozen=True)
@@ -85,14 +56,6 @@ def persistence(past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
     return past[:, -1]
 
 
-def learning_rate(step: int, n_steps: int, optim: OptimSpec) -> float:
-    """The rate at a step: a linear rise, then half a cosine down to 0."""
-    warm = max(1, round(optim.warmup * n_steps))
-    if step < warm:
-        return optim.lr * (step + 1) / warm
-    return optim.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, n_steps - warm)))
-
-
 def fit(
     stepper: Stepper,
     train: WindowStream,
@@ -112,7 +75,7 @@ def fit(
     Raises:
         SlimeError: the loss is not finite.
     """
-    optimizer = torch.optim.AdamW(_weight_groups(stepper, optim), lr=optim.lr)
+    optimizer = torch.optim.AdamW(weight_groups(stepper, optim), lr=optim.lr)
     first, best, since_best = 0, math.inf, 0
     if resume is not None:
         optimizer.load_state_dict(resume["optimizer"])
@@ -233,23 +196,6 @@ def evaluate(stepper: Step, batches: Iterable[Batch], *, progress: Progress | No
             stepper.train(training)
 
 
-def turned(batch: Batch, symmetry: int) -> Batch:
-    """The batch under one of the 8 symmetries of the square (of the rectangle: 4, no transpose)."""
-    flip_y, flip_x, swap = symmetry & 1, symmetry & 2, symmetry & 4
-
-    def turn(frames: Tensor) -> Tensor:
-        axes = [axis for axis, flip in ((-2, flip_y), (-1, flip_x)) if flip]
-        frames = frames.flip(axes) if axes else frames
-        square = frames.shape[-1] == frames.shape[-2]
-        return rearrange(frames, "b t c y x -> b t c x y") if swap and square else frames
-
-    return batch._replace(
-        past=turn(batch.past),
-        future=turn(batch.future),
-        mask=None if batch.mask is None else turn(batch.mask),
-    )
-
-
 def _loss(stepper: Stepper, batch: Batch, *, autocast: bool) -> Float[Tensor, ""]:
     """Squared error in units of the squared change, over the pixels that count."""
     with torch.autocast(batch.past.device.type, torch.bfloat16, enabled=autocast):
@@ -267,37 +213,9 @@ def _in_changes(tally: Tally, stepper: Stepper) -> float:
     return float((mse(tally.total()) / change**2).mean())
 
 
-def _weight_groups(stepper: Stepper, optim: OptimSpec) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels, none for biases and other vectors."""
-    weights = [p for p in stepper.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in weights if p.ndim > 1], "weight_decay": optim.weight_decay},
-        {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-
-
 def _check_finite(loss_sum: Tensor, epoch: int, i: int, n: int) -> None:
     if not torch.isfinite(loss_sum):
         raise SlimeError(
             f"the loss is not finite by batch {i + 1} of {n} of epoch {epoch + 1}: a smaller "
             "optim.lr would do; the best and last checkpoints stand as they were"
         )
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" takes cuda, then mps, then the CPU.
-
-    Raises:
-        SlimeError: no such device here.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except Exception as error:
-        here = ["cpu"] + ["cuda"] * torch.cuda.is_available()
-        raise SlimeError(f"device={name}: there is none here, but {', '.join(here)}") from error
-    return device

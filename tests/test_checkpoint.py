@@ -8,8 +8,8 @@ import torch
 
 from slime.checkpoint import Shape, build_stepper, load_run, save_run, stopped_early
 from slime.errors import SlimeError, StoreError
-from slime.fit import OptimSpec
 from slime.nets import NetKind, NetSpec
+from slime.optim import OptimSpec
 from slime.scale import Standardizer
 from slime.stepper import weights_hash
 

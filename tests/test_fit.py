@@ -8,13 +8,16 @@ import torch
 import xarray as xr
 
 from slime.checkpoint import Shape, build_stepper
+from slime.devices import pick_device
 from slime.errors import SlimeError
-from slime.fit import OptimSpec, evaluate, fit, learning_rate, persistence, pick_device, turned
+from slime.fit import evaluate, fit, persistence
 from slime.nets import NetSpec
+from slime.optim import OptimSpec, learning_rate
 from slime.scale import Standardizer
 from slime.score import mse
 from slime.split import Split
 from slime.stream import Batch, WindowStream
+from slime.symmetry import turned
 from slime.windows import WindowSpec
 
 SPEC = WindowSpec(n_in=2, n_out=1)
