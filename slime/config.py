@@ -98,6 +98,11 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.net.kind == "frame_mlp" and self.data.crop is not None:
             raise SlimeError("data.crop cuts windows, but net.kind=frame_mlp sees whole frames")
+        if self.optim.pushforward and self.window.n_out < 2:
+            raise SlimeError(
+                f"optim.pushforward learns from forecasts fed back: window.n_out="
+                f"{self.window.n_out} must be at least 2 for it"
+            )
         if not 0 <= self.seed < 2**63:
             raise SlimeError(f"seed={self.seed} must be at least 0 and below 2**63")
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from slime.averaging import Averaged
 from slime.errors import SlimeError
 from slime.optim import OptimSpec, learning_rate, weight_groups
 from slime.progress import Progress
@@ -70,7 +71,8 @@ def fit(
 
     The order of windows and their augmentation depend on seed and epoch alone, and dropout on
     torch's own state, which `Record.resume` keeps: a run that goes on from it ends bitwise as one
-    that was never stopped (on the CPU, with the same threads).
+    that was never stopped (on the CPU, with the same threads). With `optim.ema` the stepper holds
+    the mean of its weights whenever a Record is out, and that is what is validated.
 
     Raises:
         SlimeError: the loss is not finite.
@@ -82,11 +84,19 @@ def fit(
         torch.set_rng_state(resume["rng"])
         train.load_state_dict({"epoch": resume["epoch"] - 1, "batch": len(train)})
         first, best, since_best = resume["epoch"], resume["best"], resume["epochs_since_best"]
+    average = None
+    if optim.ema:
+        trained = None if resume is None else resume["trained"]
+        average = Averaged(stepper, optim.ema, trained=trained)
     reference = evaluate(persistence, val)
     for epoch in range(first, optim.epochs):
+        if average is not None:
+            average.hide()
         trained = _train_epoch(
-            stepper, train, optimizer, optim, epoch=epoch, seed=seed, progress=progress
+            stepper, train, optimizer, optim, average, epoch=epoch, seed=seed, progress=progress
         )
+        if average is not None:
+            average.show()
         tally = evaluate(stepper, val)
         val_loss = _in_changes(tally, stepper)
         is_best = val_loss < best
@@ -111,6 +121,7 @@ def fit(
                 "epochs_since_best": since_best,
                 "optimizer": optimizer.state_dict(),
                 "rng": torch.get_rng_state(),
+                **({} if average is None else {"trained": average.trained()}),
             },
         )
 
@@ -129,6 +140,7 @@ def _train_epoch(
     train: WindowStream,
     optimizer: torch.optim.Optimizer,
     optim: OptimSpec,
+    average: Averaged | None,
     *,
     epoch: int,
     seed: int,
@@ -140,6 +152,7 @@ def _train_epoch(
     draw = np.random.default_rng((seed, epoch, 1))
     # summed on the device: .item() would wait for it at every step
     loss_sum, grad_sum = torch.zeros((), device=device), torch.zeros((), device=device)
+    noise = _Noise(optim.noise * stepper.scale.delta_std, (seed, epoch, 2))
     stepper.train()
     batches = enumerate(train)
     if progress is not None:
@@ -149,11 +162,15 @@ def _train_epoch(
             group["lr"] = learning_rate(epoch * len(train) + i, optim.epochs * len(train), optim)
         if optim.augment:
             batch = turned(batch, int(draw.integers(8)))
-        loss = _loss(stepper, batch, autocast=optim.autocast and device.type == "cuda")
+        if optim.noise:
+            batch = batch._replace(past=batch.past + noise(batch.past))
+        loss = _loss(stepper, batch, optim)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(stepper.parameters(), optim.clip or math.inf)
         optimizer.step()
+        if average is not None:
+            average.update(epoch * len(train) + i + 1)
         loss_sum += loss.detach() * len(batch.past)
         grad_sum += norm.detach()
         if i % CHECK_EVERY == CHECK_EVERY - 1:
@@ -196,10 +213,25 @@ def evaluate(stepper: Step, batches: Iterable[Batch], *, progress: Progress | No
             stepper.train(training)
 
 
-def _loss(stepper: Stepper, batch: Batch, *, autocast: bool) -> Float[Tensor, ""]:
+class _Noise:
+    """Normal noise of a standard deviation for each channel, of a seed of its own."""
+
+    def __init__(self, std: Float[Tensor, " c"], seed: Sequence[int]):
+        self.std = std[:, None, None]
+        number = int(np.random.SeedSequence(seed).generate_state(1)[0])
+        self._generator = torch.Generator(std.device).manual_seed(number)
+
+    def __call__(self, frames: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b t c y x"]:
+        shape, device = frames.shape, frames.device
+        return self.std * torch.randn(shape, generator=self._generator, device=device)
+
+
+def _loss(stepper: Stepper, batch: Batch, optim: OptimSpec) -> Float[Tensor, ""]:
     """Squared error in units of the squared change, over the pixels that count."""
-    with torch.autocast(batch.past.device.type, torch.bfloat16, enabled=autocast):
-        forecast = rollout(stepper, batch.past, batch.future.shape[1])
+    device = batch.past.device.type
+    autocast = optim.autocast and device == "cuda"
+    with torch.autocast(device, torch.bfloat16, enabled=autocast):
+        forecast = rollout(stepper, batch.past, batch.future.shape[1], detach=optim.pushforward)
     error = (forecast.float() - batch.future) / stepper.scale.delta_std[:, None, None]
     if batch.mask is None:
         return error.square().mean()

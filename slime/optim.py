@@ -24,6 +24,13 @@ class OptimSpec:
     augment: bool = setting(
         True, "turn and mirror windows at random (the 8 symmetries of a square)"
     )
+    noise: float = setting(
+        0.0, "noise put on the frames given in training, in root mean square changes"
+    )
+    pushforward: bool = setting(
+        False, "where window.n_out is above 1: learn each lead without gradients of earlier ones"
+    )
+    ema: float = setting(0.0, "decay of the mean of weights that is scored and kept, such as .999")
     autocast: bool = setting(True, "bfloat16 where it helps (cuda)")
 
     def __post_init__(self) -> None:
@@ -32,11 +39,14 @@ class OptimSpec:
                 raise SlimeError(f"optim.{name}={getattr(self, name)} must be at least {least}")
         if not self.lr > 0 or not math.isfinite(self.lr):
             raise SlimeError(f"optim.lr={self.lr} must be above 0")
-        for name in ("weight_decay", "clip"):
+        for name in ("weight_decay", "clip", "noise"):
             if not getattr(self, name) >= 0:
                 raise SlimeError(f"optim.{name}={getattr(self, name)} must be 0 or more")
-        if not 0 <= self.warmup < 1:
-            raise SlimeError(f"optim.warmup={self.warmup} must be at least 0 and below 1")
+        for name in ("warmup", "ema"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SlimeError(
+                    f"optim.{name}={getattr(self, name)} must be at least 0 and below 1"
+                )
 
 
 def learning_rate(step: int, n_steps: int, optim: OptimSpec) -> float:

@@ -56,11 +56,15 @@ class Stepper(nn.Module):
 
 
 def rollout(
-    stepper: Step, past: Float[Tensor, "b t c y x"], n_steps: int
+    stepper: Step, past: Float[Tensor, "b t c y x"], n_steps: int, *, detach: bool = False
 ) -> Float[Tensor, "b lead c y x"]:
     """The next `n_steps` frames, each made from the newest frames, predictions included.
 
     As many frames are given to each step as `past` holds.
+
+    Args:
+        detach: let gradients of a frame flow through its own step alone, the frames that it was
+            made from taken as they are (pushforward: Brandstetter et al. 2022, arXiv 2202.03376).
 
     Raises:
         SlimeError: n_steps below 1, or past without the axes b t c y x.
@@ -72,7 +76,8 @@ def rollout(
     frames = []
     for _ in range(n_steps):
         frames.append(stepper(past))
-        past = torch.cat([past[:, 1:], rearrange(frames[-1], "b c y x -> b 1 c y x")], dim=1)
+        newest = frames[-1].detach() if detach else frames[-1]
+        past = torch.cat([past[:, 1:], rearrange(newest, "b c y x -> b 1 c y x")], dim=1)
     return torch.stack(frames, dim=1)
 
 

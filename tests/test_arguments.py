@@ -45,11 +45,14 @@ def test_each_shipped_config_loads(name):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["optim.pushforward=true"], r"window\.n_out=1 must be at least 2"),
+        (["optim.ema=1"], r"optim\.ema=1\.0 must be at least 0 and below 1"),
+        (["optim.noise=-1"], r"optim\.noise=-1\.0 must be 0 or more"),
         (["optim.lrr=1"], r"no setting optim\.lrr; did you mean optim\.lr\?"),
         (["otpim.lr=1"], r"no setting otpim; did you mean optim"),
         (
             ["net.kind=cnnn"],
-            r"net\.kind=cnnn is none of frame_mlp, patch_mlp, cnn; did you mean cnn\?",
+            r"net\.kind=cnnn is none of frame_mlp, patch_mlp, cnn, .*; did you mean cnn\?",
         ),
         (["optim.epochs=many"], r"optim\.epochs: .*could not be converted to Integer"),
         (["window.n_in=0"], r"window\.n_in=0 must be a whole number"),

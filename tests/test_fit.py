@@ -16,6 +16,7 @@ from slime.optim import OptimSpec, learning_rate
 from slime.scale import Standardizer
 from slime.score import mse
 from slime.split import Split
+from slime.stepper import rollout
 from slime.stream import Batch, WindowStream
 from slime.symmetry import turned
 from slime.windows import WindowSpec
@@ -63,10 +64,11 @@ def test_training_beats_persistence_on_a_moving_pattern():
     assert records[-1].val_loss < records[0].val_loss
 
 
-def test_a_run_that_goes_on_from_a_record_ends_bitwise_as_one_never_stopped():
-    whole, all_records = trained(epochs=3)
-    half, first = trained(epochs=1)
-    resumed, rest = trained(epochs=2, resume=first[-1].resume, stepper=half)
+@pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "noise": 0.3}], ids=str)
+def test_a_run_that_goes_on_from_a_record_ends_bitwise_as_one_never_stopped(changes):
+    whole, all_records = trained(epochs=3, **changes)
+    half, first = trained(epochs=1, **changes)
+    resumed, rest = trained(epochs=2, resume=first[-1].resume, stepper=half, **changes)
     assert all(
         torch.equal(a, b) for a, b in zip(whole.parameters(), resumed.parameters(), strict=True)
     )
@@ -129,6 +131,64 @@ def test_unrolled_training_scores_each_lead():
     val = WindowStream([movie], [Split("val", 22, 30)], spec, batch_size=4)
     record = next(iter(fit(fresh(movie), train, val, OPTIM, seed=0)))
     assert np.isfinite(record.val_loss)
+
+
+def test_with_a_mean_of_weights_the_mean_is_validated_and_kept():
+    stepper, records = trained(epochs=2, ema=0.9)
+    plain, others = trained(epochs=2)
+    # training goes its way as without: the mean is taken beside it
+    assert [r.train_loss for r in records] == [r.train_loss for r in others]
+    own = records[-1].resume["trained"]
+    assert all(torch.equal(a, b) for a, b in zip(own, plain.parameters(), strict=True))
+    _, _, val = streams()
+    held = mse(evaluate(stepper, val).total(), pool=True)[0, 0]
+    assert held == pytest.approx(records[-1].val_mse, rel=1e-6)
+    assert records[-1].val_mse != others[-1].val_mse
+    _, forgetful = trained(epochs=2, ema=1e-9)  # a mean of the last step alone
+    assert forgetful[-1].val_mse == pytest.approx(others[-1].val_mse, rel=1e-5)
+
+
+def test_noise_is_put_on_the_frames_given_alone_in_units_of_the_change(monkeypatch):
+    movie, train, val = streams()
+    stepper, seen = fresh(movie), []
+    monkeypatch.setattr(
+        "slime.fit.rollout",
+        lambda step, past, n, **_: seen.append(past.clone()) or rollout(step, past, n),
+    )
+    next(iter(fit(stepper, train, val, dataclasses.replace(OPTIM, augment=False, noise=2.0))))
+    _, clean, _ = streams()
+    pairs = zip(seen[-len(clean) - len(val) :], clean, strict=False)
+    noise = torch.cat([given - batch.past for given, batch in pairs])
+    assert noise.std().item() == pytest.approx(2 * stepper.scale.delta_std.item(), rel=0.1)
+    assert noise.mean().item() == pytest.approx(0, abs=0.2)  # 4 standard errors
+
+
+def test_pushed_forward_each_lead_is_learned_by_its_own_step():
+    # one weight w, a step is w * x: the error of lead 2, w * (w x) - y2, is differentiated with its
+    # inner w x held fast
+    weight = torch.tensor(0.5, requires_grad=True)
+    x, y1, y2 = 4.0, 1.0, 3.0
+    past = torch.full((1, 1, 1, 1, 1), x)
+    future = torch.tensor([y1, y2])[None, :, None, None, None]
+    slopes = {}
+    for detach in (True, False):
+        forecast = rollout(lambda past: weight * past[:, -1], past, 2, detach=detach)
+        (slopes[detach],) = torch.autograd.grad((forecast - future).square().sum(), weight)
+    w, first = 0.5, 2 * (0.5 * x - y1) * x
+    assert slopes[True].item() == first + 2 * (w * w * x - y2) * (w * x)
+    assert slopes[False].item() == first + 2 * (w * w * x - y2) * (2 * w * x)
+
+
+def test_pushforward_is_heard(monkeypatch):
+    movie = drifting_movie()
+    spec = WindowSpec(n_in=2, n_out=3)
+    losses = {}
+    for pushforward in (True, False):
+        train = WindowStream([movie], [Split("train", 0, 20)], spec, batch_size=4, seed=0)
+        val = WindowStream([movie], [Split("val", 22, 30)], spec, batch_size=4)
+        optim = dataclasses.replace(OPTIM, pushforward=pushforward)
+        losses[pushforward] = next(iter(fit(fresh(movie), train, val, optim, seed=0)))
+    assert losses[True].grad_norm < losses[False].grad_norm
 
 
 def test_learning_rate_rises_and_falls_as_half_a_cosine():
@@ -239,6 +299,7 @@ PEAK_OF_EVALUATION = """
 import resource, sys
 import torch
 from slime.fit import evaluate, persistence
+from slime.stepper import rollout
 from slime.stream import Batch
 
 def batches(n):
