@@ -29,8 +29,8 @@ def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
     Raises:
         SlimeError: an unknown key (names the nearest), a value of the wrong kind, no such file.
     """
-    files = [a for a in arguments if a.endswith((".yaml", ".yml")) and not _is_setting(a)]
-    settings = [a for a in arguments if _is_setting(a)]
+    files = [a for a in arguments if a.endswith((".yaml", ".yml")) and not is_setting(a)]
+    settings = [a for a in arguments if is_setting(a)]
     stores = [a for a in arguments if a not in files and a not in settings]
     if len(files) > 1:
         raise SlimeError(f"one config at a time, not {len(files)}: {', '.join(files)}")
@@ -43,13 +43,13 @@ def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
     tree = default_tree()
     demo = not files and not stores and not any(a.startswith("data.stores=") for a in settings)
     if demo and DEMO_CONFIG.exists():
-        tree = merged(tree, _read_yaml(str(DEMO_CONFIG)))
+        tree = merged(tree, read_yaml(str(DEMO_CONFIG)))
     if files:
-        tree = merged(tree, _read_yaml(files[0]))
+        tree = merged(tree, read_yaml(files[0]))
     if stores:
         tree = merged(tree, {"data": {"stores": stores}})
     for word in settings:
-        tree = merged(tree, _parsed(word))
+        tree = merged(tree, parsed(word))
     config = as_config(tree)
     return config, Path(files[0]).stem if files else ("demo" if demo else "stores")
 
@@ -63,7 +63,7 @@ def _resumed(
         SlimeError: a setting differs that training depends on.
     """
     asked = default_tree()
-    for change in [*(_read_yaml(file) for file in files), *(_parsed(word) for word in settings)]:
+    for change in [*(read_yaml(file) for file in files), *(parsed(word) for word in settings)]:
         asked = merged(asked, change)
     if not asked.resume or asked.out is None or not (Path(asked.out) / "config.yaml").exists():
         return None
@@ -71,11 +71,11 @@ def _resumed(
     held = run_tree((run / "config.yaml").read_text(encoding="utf-8"))
     tree = held.copy()
     for file in files:
-        tree = merged(tree, _read_yaml(file))
+        tree = merged(tree, read_yaml(file))
     if stores:
         tree = merged(tree, {"data": {"stores": list(stores)}})
     for word in settings:
-        tree = merged(tree, _parsed(word))
+        tree = merged(tree, parsed(word))
     for key, *_ in settings_of(RunConfig):
         before, now = OmegaConf.select(held, key), OmegaConf.select(tree, key)
         if before != now and key.split(".")[0] not in FREE_ON_RESUME:
@@ -92,10 +92,10 @@ def load_run_config(arguments: Sequence[str], usage: str) -> tuple[Path, RunConf
     Raises:
         SlimeError: no folder, no run in it, or a setting that a trained run cannot change.
     """
-    runs = [a for a in arguments if not _is_setting(a)]
+    runs = [a for a in arguments if not is_setting(a)]
     if len(runs) != 1:
         raise SlimeError(f"name one run's folder; {usage}")
-    given = dict(a.split("=", 1) for a in arguments if _is_setting(a))
+    given = dict(a.split("=", 1) for a in arguments if is_setting(a))
     split = given.pop("split", "test")
     if split not in ("val", "test"):
         raise SlimeError(f"split={split} must be val or test")
@@ -121,8 +121,8 @@ class ForecastConfig:
 
 def load_forecast_config(arguments: Sequence[str], usage: str) -> ForecastConfig:
     """What the command line of scripts/forecast.py says; settings of data as in training."""
-    words = [a for a in arguments if not _is_setting(a)]
-    given = dict(a.split("=", 1) for a in arguments if _is_setting(a))
+    words = [a for a in arguments if not is_setting(a)]
+    given = dict(a.split("=", 1) for a in arguments if is_setting(a))
     if len(words) != 2 or "out" not in given:
         raise SlimeError(f"name a run, a store and out=PATH; {usage}")
     run, store = Path(words[0]), words[1]
@@ -148,7 +148,7 @@ def _changed(run: Path, given: Mapping[str, str], free: Sequence[str]) -> RunCon
             raise SlimeError(f"there is no setting {key}{nearest(key, known)} (--help lists all)")
         if key not in free and key.split(".")[0] not in free:
             raise SlimeError(f"{key} was fixed when {run} was trained: train anew to change it")
-        tree = merged(tree, _parsed(f"{key}={value}"))
+        tree = merged(tree, parsed(f"{key}={value}"))
     return as_config(tree)
 
 
@@ -161,14 +161,16 @@ def _count(given: dict[str, str], key: str, default: int | None) -> int | None:
     return int(text)
 
 
-def _is_setting(word: str) -> bool:
+def is_setting(word: str) -> bool:
+    """Whether a word is key=value, and no file of that name."""
     if Path(word).exists():  # a store may have an equals sign in its name
         return False
     key, equals, _ = word.partition("=")
     return bool(equals) and key.replace(".", "").replace("_", "").isalnum() and key[0].isalpha()
 
 
-def _read_yaml(path: str) -> Any:
+def read_yaml(path: str) -> Any:
+    """The tree in a config file."""
     file = Path(path)
     if not file.exists():
         beside = file.parent.glob("*.yaml") if file.parent.is_dir() else ()
@@ -179,7 +181,8 @@ def _read_yaml(path: str) -> Any:
         raise SlimeError(f"{path} is not YAML: {' '.join(str(error).split())[:200]}") from error
 
 
-def _parsed(word: str) -> Any:
+def parsed(word: str) -> Any:
+    """The tree that a word key=value stands for."""
     key, _, value = word.partition("=")
     if key.split(".")[-1] in ("stores",) and not value.strip().startswith("["):
         return OmegaConf.create({"data": {"stores": [value]}})

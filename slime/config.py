@@ -109,7 +109,7 @@ class RunConfig:
 
 def default_tree() -> Any:
     """Every setting at its default, open to changes."""
-    return _unlocked(OmegaConf.structured(RunConfig))
+    return unlocked(OmegaConf.structured(RunConfig))
 
 
 def config_from_yaml(text: str) -> RunConfig:
@@ -120,7 +120,7 @@ def config_from_yaml(text: str) -> RunConfig:
 
 def run_tree(text: str) -> Any:
     """A run's config, open to changes."""
-    return _unlocked(OmegaConf.structured(config_from_yaml(text)))
+    return unlocked(OmegaConf.structured(config_from_yaml(text)))
 
 
 def config_yaml(config: Any) -> str:
@@ -128,13 +128,13 @@ def config_yaml(config: Any) -> str:
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
-def _unlocked(tree: Any) -> Any:
+def unlocked(tree: Any) -> Any:
     """Frozen dataclasses come as read-only nodes; while settings are merged they are not."""
     OmegaConf.set_readonly(tree, False)
     for key in tree:
         node = tree._get_node(key)
         if isinstance(node, DictConfig):
-            _unlocked(node)
+            unlocked(node)
     return tree
 
 

@@ -50,7 +50,7 @@ def movie_frames(movie: xr.DataArray, n: int = 6) -> Figure:
                 axes.text(0.5, 0.5, f"all {frame.min():g}", **_OVER, transform=axes.transAxes)
         grid[row][0].set_ylabel(f"channel\n{short_name(name, 18)}", fontsize=9)
         _colour_bar(figure, grid[row], "stored value")
-    _scale_bar(grid[0][0], n_x, movie.attrs.get("pixel_um"))
+    scale_bar(grid[0][0], n_x, movie.attrs.get("pixel_um"))
     said = f"black and white: percentiles {_percentiles_text()} of the frames shown, by channel"
     figure.supxlabel(said, fontsize=8, color=GREY)
     return figure
@@ -90,7 +90,7 @@ def forecast_strip(example: Example, leads: Sequence[int], channel: int = 0) -> 
     _colour_bar(figure, grid[3:], "movie units, error\n(99.8 % of pixels inside)")
     for axes, lead in zip(grid[0], leads, strict=True):
         axes.set_title(lead_text(lead, example.lead_s), fontsize=9)
-    _scale_bar(grid[0][0], n_x, example.pixel_um)
+    scale_bar(grid[0][0], n_x, example.pixel_um)
     said = [example.where] if example.where else []
     said += [f"channel {example.channels[channel]}"]
     figure.suptitle((", " if len(leads) > 3 else "\n").join(said), fontsize=10)
@@ -159,7 +159,7 @@ def _frame_title(movie: xr.DataArray, index: int) -> str:
     )
 
 
-def _scale_bar(axes: Axes, n_x: int, pixel_um: float | None) -> None:
+def scale_bar(axes: Axes, n_x: int, pixel_um: float | None) -> None:
     """A bar of a round length near a quarter of the picture's width, in um or else in pixels."""
     length = _round_length(n_x * (pixel_um or 1.0) / 3)
     unit = "µm" if pixel_um else "px"
