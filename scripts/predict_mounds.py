@@ -66,7 +66,7 @@ def main(words: Sequence[str]) -> None:
     write_table(summary, folder / "summary.csv")
     figure = error_against_given(summary, study.rule.max_um, spec.level)
     save_figure(figure, folder / "figures" / "error_against_k.png")
-    maps = shown_maps(found, spec.seed)
+    maps = shown_maps(study, found, spec.seed)
     save_figure(map_page(study, maps, shown_dishes(study)), folder / "figures" / "maps.png")
     print(summary_text(summary))
     print(f"{folder}: summary.csv, scores.csv, found.csv, truth.csv, figures/")

@@ -87,14 +87,14 @@ def summary_text(summary: pd.DataFrame) -> str:
         over = (
             ""
             if one.model == one.best_baseline
-            else _ranged(one.difference_um, one.difference_low, one.difference_high, "+.0f")
+            else _ranged(one.difference_um, one.difference_low, one.difference_high, "+d")
         )
         lines.append(
             (
                 str(one.given),
                 f"{one.minutes:g}",
                 one.model,
-                _ranged(one.penalised_um, one.low, one.high, ".0f"),
+                _ranged(one.penalised_um, one.low, one.high, "d"),
                 "(the best baseline)" if not over else f"{over} {one.best_baseline}",
                 f"{one.n_missed:.1f}",
                 f"{one.n_extra:.1f}",
@@ -108,9 +108,9 @@ def summary_text(summary: pd.DataFrame) -> str:
 
 
 def _ranged(value: float, low: float, high: float, style: str) -> str:
-    said = f"{value:{style}}"
+    said = f"{round(value):{style}}"
     if low == low:
-        said += f" [{low:{style}} to {high:{style}}]"
+        said += f" [{round(low):{style}} to {round(high):{style}}]"
     return said.replace("-", "−")
 
 

@@ -70,11 +70,10 @@ def error_against_given(summary: pd.DataFrame, max_um: float, level: float) -> F
     differences.set(xlabel="film given (min)", ylabel="error − the best baseline's (µm)")
     differences.set_title("below 0: better than every baseline", fontsize=9, loc="left")
     n = int(summary.n_movies.max())
-    figure.supxlabel(
-        f"means over {n} held-out movies, bands and bars: {level:.0%} intervals over movies",
-        fontsize=8,
-        color=GREY,
-    )
+    known = summary.low.notna().any()
+    spread = f"{level:.0%} intervals over movies" if known else "too few movies for intervals"
+    said = f"means over {n} held-out movies; {'bands and bars: ' if known else ''}{spread}"
+    figure.supxlabel(said, fontsize=8, color=GREY)
     for axes in (errors, differences):
         tidy(axes)
     return figure
@@ -84,15 +83,15 @@ def map_page(study: Study, found: Sequence[Found], dishes: Sequence[int]) -> Fig
     """What was given, the map drawn from it, and the end, for some test dishes and Ks.
 
     Args:
-        found: of one model with maps, for each K a block of columns.
+        found: of one model with maps; for each K the last frame given, in the channel of cells and
+            in the next other one, and the map.
         dishes: numbers of test dishes, a row each.
     """
-    n_columns = 2 * len(found) + 1
-    figure = Figure(figsize=(1.55 * n_columns + 0.6, 1.6 * len(dishes) + 1.1))
-    figure.set_layout_engine("compressed", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
-    grid = figure.subplots(len(dishes), n_columns, squeeze=False)
-    for axes in grid.flat:
-        axes.set(xticks=[], yticks=[])
+    first = study.dishes[0]
+    others = [c for c in range(len(first.channels)) if c != first.cells]
+    seen = [first.cells, *others[:1]]
+    n_block = len(seen) + 1
+    figure, grid = _grid(len(dishes), n_block * len(found) + 1)
     highest = max(float(np.nanmax(heat)) for one in found for heat in _maps(one).values())
     colours = ScalarMappable(Normalize(0, highest), "magma")
     for row, i in zip(grid, dishes, strict=True):
@@ -100,18 +99,21 @@ def map_page(study: Study, found: Sequence[Found], dishes: Sequence[int]) -> Fig
         true_px = study.truth[i].position_um / pixel_um
         row[0].set_ylabel(short_name(dish.name.removesuffix(".zarr"), 24), fontsize=8)
         for k, one in enumerate(found):
-            given, drawn = row[2 * k], row[2 * k + 1]
-            _gray(given, dish.density[one.given - 1])
+            *given, drawn = row[n_block * k : n_block * (k + 1)]
+            for axes, channel in zip(given, seen, strict=True):
+                _gray(axes, dish.frames[one.given - 1, channel])
             drawn.imshow(_maps(one)[i], cmap=colours.cmap, norm=colours.norm)
             _places(drawn, true_px, one.places_um[i] / pixel_um)
         _gray(row[-1], dish.density[-1])
         _places(row[-1], true_px, np.zeros((0, 2)))
+    names = [short_name(first.channels[c], 12) for c in seen]
     for k, one in enumerate(found):
-        minutes = study.dishes[0].minutes(one.given)
-        grid[0][2 * k].set_title(f"cells at {minutes:g} min", fontsize=8)
-        grid[0][2 * k + 1].set_title(f"map from {minutes:g} min", fontsize=8)
-    grid[0][-1].set_title(f"cells at {study.dishes[0].minutes(study.n_frames):g} min", fontsize=8)
-    scale_bar(grid[0][0], study.dishes[0].mask.shape[1], study.rule.pixel_um)
+        at = f"{first.minutes(one.given):g} min"
+        titles = [*(f"{name}, {at}" for name in names), f"map from {at}"]
+        for axes, title in zip(grid[0][n_block * k :], titles, strict=False):
+            axes.set_title(title, fontsize=8)
+    grid[0][-1].set_title(f"{names[0]}, {first.minutes(study.n_frames):g} min", fontsize=8)
+    scale_bar(grid[0][0], first.mask.shape[1], study.rule.pixel_um)
     bar = figure.colorbar(colours, ax=grid.ravel().tolist(), fraction=0.02, pad=0.01)
     bar.set_label("map (1: a mound's centre)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
@@ -119,11 +121,21 @@ def map_page(study: Study, found: Sequence[Found], dishes: Sequence[int]) -> Fig
     return figure
 
 
-def shown_maps(found: Sequence[Found], seed: int, n: int = 3) -> list[Found]:
-    """The learned maps of one seed at the first, the last and evenly spaced Ks between."""
+def _grid(n_rows: int, n_columns: int) -> tuple[Figure, np.ndarray]:
+    figure = Figure(figsize=(1.45 * n_columns + 0.7, 1.47 * n_rows + 0.55))
+    figure.set_layout_engine("compressed", w_pad=0.02, h_pad=0.02, wspace=0.0, hspace=0.0)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    return figure, grid
+
+
+def shown_maps(study: Study, found: Sequence[Found], seed: int) -> list[Found]:
+    """The learned maps of one seed at the Ks nearest to a quarter and a half of the time."""
     learned = [one for one in found if one.model == "learned" and one.seed == seed]
-    picked = np.unique(np.linspace(0, len(learned) - 1, n).round().astype(int))
-    return [learned[at] for at in picked]
+    wanted = [share * study.n_frames for share in (0.25, 0.5)]
+    picked = [min(learned, key=lambda one: abs(one.given - frame)) for frame in wanted]
+    return picked[:1] if picked[0] is picked[1] else picked
 
 
 def shown_dishes(study: Study, n: int = 5) -> list[int]:
