@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, UInt16
+from jaxtyping import Float, Num
 from scipy.ndimage import gaussian_filter
 
 from slime.errors import SlimeError
@@ -61,9 +61,9 @@ class CameraSpec(ChipSpec):
 
 
 class Exposure(NamedTuple):
-    """One frame as the camera stores it, and how many of its pixels are at the largest count."""
+    """One frame as it is stored, and how many of its pixels are at the camera's largest count."""
 
-    frame: UInt16[np.ndarray, "c y x"]
+    frame: Num[np.ndarray, "c y x"]
     n_saturated: int
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import zarr
-from jaxtyping import UInt16
+from jaxtyping import Num
 
 from slime.errors import SlimeError
 from slime.layout import (
@@ -43,12 +43,14 @@ class MovieWriter:
             is writing it.
     """
 
+    dtype = "uint16"  # of the pixels
+
     def __init__(self, path: Path, header: MovieHeader):
         self.path, self.header = path, header
         self.partial = partial_path(path)
         self.n_written, self.n_saturated = 0, 0
         self.state: State | None = None
-        self._waiting: list[UInt16[np.ndarray, "c y x"]] = []
+        self._waiting: list[Num[np.ndarray, "c y x"]] = []
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = HeldLock(path.with_name(f"{path.name}.partial.lock"), repr(str(path)))
         try:
@@ -75,7 +77,9 @@ class MovieWriter:
         """An empty store: the pixels, every chunk of which is to be written, and coordinates."""
         header = self.header
         group = zarr.open_group(self.partial, mode="w")
-        create_frames(group, "movie", header.shape, "uint16", chunk_frames=header.frames_per_chunk)
+        create_frames(
+            group, "movie", header.shape, self.dtype, chunk_frames=header.frames_per_chunk
+        )
         seconds = np.arange(header.n_frames) * header.frame_interval_s
         write_coordinate(group, "time", seconds, units="s")
         write_pixel_positions(group, header.height_px, header.width_px, header.pixel_um)
@@ -85,7 +89,7 @@ class MovieWriter:
     def _open(self) -> None:
         self._pixels = open_to_write(self.partial, "movie")
 
-    def _write(self, start: int, frames: list[UInt16[np.ndarray, "c y x"]]) -> None:
+    def _write(self, start: int, frames: list[Num[np.ndarray, "c y x"]]) -> None:
         """Write one chunk of frames."""
         self._pixels[start : start + len(frames)] = np.stack(frames)
 
@@ -99,7 +103,7 @@ class MovieWriter:
 
     def append(
         self,
-        frame: UInt16[np.ndarray, "c y x"],
+        frame: Num[np.ndarray, "c y x"],
         state: Callable[[], State],
         n_saturated: int = 0,
     ) -> None:

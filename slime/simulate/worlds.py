@@ -2,6 +2,7 @@
 
 from slime.errors import SlimeError, nearest
 from slime.simulate.camera import CHANNELS, CameraSpec
+from slime.simulate.dictyostelium_fields import FieldsSpec, FieldsWriter, ProbeSpec, film_fields
 from slime.simulate.dictyostelium_film import check_cells, film_dictyostelium, n_reactions
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
 from slime.simulate.filming import World
@@ -20,6 +21,16 @@ _DICTYOSTELIUM = World(
     film=film_dictyostelium,
     check=check_cells,
     n_updates=n_reactions,
+)
+_FIELDS = World(
+    name="dictyostelium_fields",
+    spec=FieldsSpec,
+    camera=ProbeSpec,
+    channels=lambda probe: probe.channels,
+    pixel_um=lambda spec: round(1000 * spec.dx_mm, 9),
+    film=film_fields,
+    n_updates=n_reactions,
+    writer=FieldsWriter,
 )
 _SGRO = World(
     name="sgro",
@@ -52,7 +63,7 @@ _LOOKALIKE = World(
     writer=StackWriter,
     names="dish {}.zarr",
 )
-WORLDS = {world.name: world for world in (_DICTYOSTELIUM, _SGRO, _PHYSARUM, _LOOKALIKE)}
+WORLDS = {world.name: world for world in (_DICTYOSTELIUM, _FIELDS, _SGRO, _PHYSARUM, _LOOKALIKE)}
 
 
 def find_world(name: str) -> World:
