@@ -1,0 +1,77 @@
+"""The words after recover_physics: a store or a study, and settings; what is written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from slime.errors import SlimeError
+from slime.opening import OpeningSpec
+from slime.recover.rates_movie import Choices
+from slime.settings import setting, settings_help, spec_from_words
+
+USAGE = """usage: python scripts/recover_physics.py STORE [key=value ...]
+       python scripts/recover_physics.py study=rates [key=value ...]"""
+
+
+@dataclass(frozen=True)
+class RecoverSpec(OpeningSpec):
+    """How a store is opened, and what is looked for in it."""
+
+    out: str | None = setting(None, "folder of tables and figures; recovered/<store> by default")
+    study: Literal["rates"] | None = setting(
+        None, "instead of a store: bias and coverage on movies of known truth (rates)"
+    )
+    response: Literal["k_r", "free"] = setting(
+        "k_r", "g is stored in K_R, or with a gain and an offset that are fitted"
+    )
+    warm_up_min: float = setting(8.0, "minutes after which hidden fields are known")
+    longest_min: float = setting(40.0, "minutes of the movie that are used")
+    crop_px: int = setting(64, "pixels a side of the middle that is used")
+    copies: int = setting(8, "simulations with new noise, for bias and interval")
+    seeds: int = setting(3, "of a study: movies at each truth")
+    seed: int = setting(0, "of the noise of copies and studies")
+
+    def __post_init__(self) -> None:
+        for name, least in (("copies", 3), ("crop_px", 3), ("seeds", 1), ("seed", 0)):
+            if getattr(self, name) < least:
+                raise SlimeError(f"{name}={getattr(self, name)} must be {least} or above")
+        for name in ("warm_up_min", "longest_min", "memory_gib"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise SlimeError(f"{name}={getattr(self, name)} must be above 0")
+
+    @property
+    def rate_choices(self) -> Choices:
+        """What of this is about rates."""
+        return Choices(
+            self.response == "free",
+            self.warm_up_min,
+            self.longest_min,
+            self.crop_px,
+            self.copies,
+            self.seed,
+        )
+
+
+def parse_words(words: Sequence[str]) -> tuple[str | None, RecoverSpec]:
+    """The store (None of a study) and the settings of a command line.
+
+    Raises:
+        SlimeError: neither a store nor a study, several stores, an unknown key or a bad value.
+    """
+    is_setting = ["=" in word and not Path(word).exists() for word in words]
+    stores = [w for w, s in zip(words, is_setting, strict=True) if not s]
+    given = [w.removeprefix("data.") for w, s in zip(words, is_setting, strict=True) if s]
+    odd = [word for word in stores if word.startswith("-")]
+    if odd:
+        raise SlimeError(f"unknown option {odd[0]}: settings are written key=value; see --help")
+    spec = spec_from_words(RecoverSpec, given)
+    if len(stores) != (spec.study is None):
+        wanted = "one store" if spec.study is None else f"no store beside study={spec.study}"
+        raise SlimeError(f"name {wanted}, not {len(stores)}; see --help")
+    return (stores[0] if stores else None), spec
+
+
+def help_text() -> str:
+    """The usage, and every key with its default and meaning."""
+    return "\n".join([USAGE, "", "Settings (key=default):", settings_help(RecoverSpec)])
