@@ -68,6 +68,7 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
     figures = {p.name for p in (run / "figures").iterdir()}
     assert figures == {
         "movie.png",
+        "observables.png",
         "learning_curves.png",
         "strip.png",
         "skill_by_lead.png",

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from slime.files import write_text
 from slime.report.compare import compare
 from slime.report.facts import git_text, movie_facts, phases_text
+from slime.report.observables import observable_tables, rollout_sentence
 from slime.report.run_files import RunFiles, read_run
 from slime.report.scores import other_scores, part_rows, score_table, table_leads
 from slime.report.words import best_epoch, headline, notes, openings, sentences
@@ -22,6 +23,7 @@ FIGURES = {
     "skill_by_lead.png": "Skill against persistence by lead, for every model.",
     "strip.png": "Truth, forecast and errors at several leads, beside the error of persistence.",
     "rollout.gif": "A rollout: truth, forecast and error, frame by frame.",
+    "observables.png": "Mounds, periods, spectra and tips of the truth and of every forecast.",
     "learning_curves.png": "Train loss, validation skill and learning rate by epoch.",
     "landscape.png": "The loss on a plane of weights through the trained net.",
     "movie.png": "Frames of the movie as stored, evenly spaced.",
@@ -60,6 +62,8 @@ def _page(folder: RunFiles) -> dict[str, Any]:
         "table": score_table(folder, leads),
         "parts": part_rows(folder),
         "others": other_scores(folder),
+        "observables": observable_tables(folder),
+        "rollouts": rollout_sentence(folder),
         "figures": _figures(folder.path),
         "best": best_epoch(folder),
         "movies": movie_facts(folder.about.get("movies", [])),

@@ -24,6 +24,7 @@ class RunFiles:
     config: Mapping[str, Any]
     epochs: Sequence[Mapping[str, Any]]
     scores: pd.DataFrame | None
+    observables: pd.DataFrame | None
     ledger: Sequence[Mapping[str, Any]]
     missing: Sequence[str]
 
@@ -82,7 +83,8 @@ def read_run(run: Path) -> RunFiles:
         config_text=config_text,
         config=found.config(config_text),
         epochs=found.lines("metrics.jsonl"),
-        scores=found.scores("scores.csv"),
+        scores=found.scores("scores.csv", "the run was not scored"),
+        observables=found.scores("observables.csv", None, ("unit", "note")),
         ledger=found.lines("ledger.jsonl", needed=False),
         missing=found.missing,
     )
@@ -124,18 +126,21 @@ class _Reading:
             return {}
         return {str(k): v for k, v in held.items()} if isinstance(held, dict) else {}
 
-    def scores(self, name: str) -> pd.DataFrame | None:
+    def scores(
+        self, name: str, without: str | None, more: Sequence[str] = ()
+    ) -> pd.DataFrame | None:
+        """A table of scores with `more` columns of words; `without` is what its lack means."""
         if not (self.path / name).is_file():
-            self.missing.append(f"{name} is missing: the run was not scored")
+            self.missing += [f"{name} is missing: {without}"] if without else []
             return None
-        words: Any = {c: str for c in COLUMNS if c not in NUMBERS}
+        words: Any = {c: str for c in (*COLUMNS, *more) if c not in NUMBERS}
         blank: Any = {c: ["", "nan", "NaN", "None"] for c in NUMBERS}
         try:  # a movie may be called "001" or "NA": words stay words
             table = pd.read_csv(
                 self.path / name, dtype=words, na_values=blank, keep_default_na=False
             )
             kinds: Any = dict.fromkeys(NUMBERS, float) | {"seed": "Int64", "lead": "Int64"}
-            return cast(pd.DataFrame, table[[*COLUMNS]]).astype(kinds)
+            return cast(pd.DataFrame, table[[*COLUMNS, *more]]).astype(kinds)
         except (ValueError, KeyError, TypeError, pd.errors.ParserError) as error:
             self.missing.append(f"{name} cannot be read ({error})")
             return None

@@ -25,9 +25,11 @@ from slime.plots import (
     split_bars,
 )
 from slime.plots.gif import rollout_gif
+from slime.plots.rollouts import rollout_page
 from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.results import example_forecast
+from slime.rollout_scores import Observed
 from slime.run.facts import describe_run
 from slime.stream import WindowStream
 
@@ -43,6 +45,7 @@ def draw_figures(
     where: Arena,
     scores: pd.DataFrame,
     *,
+    observed: Observed | None = None,
     progress: Progress | None = None,
 ) -> None:
     """All figures of the page, into the run's folder."""
@@ -57,6 +60,9 @@ def draw_figures(
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     skill_by_lead(figure.add_subplot(), scores, where.name, net=best.net.kind, lead_s=shown.lead_s)
     save_figure(figure, figures / "skill_by_lead.png")
+    if observed is not None and observed.shown:
+        page = rollout_page(observed.shown, best.net.kind, observed.where)
+        save_figure(page, figures / "observables.png")
     facts = describe_run(run, config, prepared, best.stepper)
     figure = Figure(figsize=(7.2, 0.9 + 0.45 * len(prepared.movies)), layout="constrained")
     split_bars(figure.add_subplot(), facts["splits"], facts["movies"])

@@ -88,7 +88,17 @@ def report_run(
     facts = describe_run(run, config, prepared, best.stepper)
     said = headline(scores, best.net.kind, where, config)
     write_json(run / "run.json", {**facts, "notes": notes, "headline": said})
-    draw_figures(run, config, prepared, best, models, where, scores, progress=progress)
+    draw_figures(
+        run,
+        config,
+        prepared,
+        best,
+        models,
+        where,
+        scores,
+        observed=observed[-1] if observed else None,
+        progress=progress,
+    )
     ours = rows_where(scores, model=best.net.kind, movie="all", channel="all")
     plain = ours[["split", "score", "lead", "value"]].itertuples(index=False, name=None)
     numbers = {f"{split}/{score}@{lead}": value for split, score, lead, value in plain}
