@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from jaxtyping import Bool, Float32
+from jaxtyping import Float
 
 from slime.arena import Arena, Forecaster, most_leads
 from slime.batchable import usable_starts
 from slime.frames import frame_nbytes, read_frames
+from slime.observables.choices import Choices
 from slime.observables.means import means
 from slime.observables.reading import Field, needed_nbytes, units_of
 from slime.observables.rollout_errors import error_rows
@@ -72,6 +73,7 @@ def observe_rollouts(
     seed: int,
     leads: int | None = None,
     auto: bool = False,
+    choices: Choices | None = None,
     progress: Progress | None = None,
 ) -> Observed:
     """Roll every model out over the split of each movie, and measure that beside the truth.
@@ -82,6 +84,7 @@ def observe_rollouts(
     to the most of them; a row of one movie and several starts the mean over these.
 
     Args:
+        choices: how they are measured; the band of periods ends at half of a rollout by default.
         auto: nothing is rolled out where that would be more than 2^26 pixels.
     """
     courses, notes = _courses(where, leads)
@@ -102,7 +105,7 @@ def observe_rollouts(
     place = ""
     for course in progress(courses, len(courses), "rollouts") if progress else courses:
         movie = where.movies[course.i]
-        every, seen = _observed(models, where, course)
+        every, seen = _observed(models, where, course, choices)
         labels = {"seed": seed, "movie": str(movie.name), "split": where.name}
         rows += [{**labels, **row} for row in every]
         if not shown:
@@ -155,13 +158,13 @@ def _leads_within(budget: int, movie: xr.DataArray, n_in: int, step: int, leads:
 
 
 def _observed(
-    models: Mapping[str, Forecaster], where: Arena, course: _Course
+    models: Mapping[str, Forecaster], where: Arena, course: _Course, choices: Choices | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Seen]]]:
     """Rows of a movie, means over its starts, and by channel what the first start showed."""
     first: list[dict[str, Seen]] = []
     rows: list[dict[str, Any]] = []
     for start in course.starts:
-        seen = _from_start(models, where, course, start)
+        seen = _from_start(models, where, course, start, choices)
         first = first or seen
         for of_channel in seen:
             for name, one in of_channel.items():
@@ -186,7 +189,11 @@ def _plain(model: str, channel: str, lead_row: LeadRow) -> dict[str, Any]:
 
 
 def _from_start(
-    models: Mapping[str, Forecaster], where: Arena, course: _Course, start: int
+    models: Mapping[str, Forecaster],
+    where: Arena,
+    course: _Course,
+    start: int,
+    choices: Choices | None,
 ) -> list[dict[str, Seen]]:
     """By channel, the truth's and every model's."""
     movie, spec = where.movies[course.i], course.spec
@@ -196,32 +203,28 @@ def _from_start(
     truth, counts = frames[spec.n_in :], counts[spec.n_in :]
     past = torch.from_numpy(frames[: spec.n_in])[None].to(where.device)
     channels = range(movie.sizes["channel"])
-    seen = [
-        {TRUTH: _see_channel(movie, spec, np.where(counts[:, c], truth[:, c], np.nan), c)}
-        for c in channels
-    ]
+
+    def measured(pixels: Any, c: int, *of_truth: Any) -> Seen:
+        field = _field(movie, spec, pixels, c)
+        return see(field, rollout_choices(field, choices), *of_truth)
+
+    seen = [{TRUTH: measured(np.where(counts[:, c], truth[:, c], np.nan), c)} for c in channels]
     for name, model in models.items():
         with torch.inference_mode():
             ahead = rollout(model(where.numbers[course.i]), past, spec.n_out)[0].cpu().numpy()
         for c in channels:
             level = seen[c][TRUTH].threshold
-            seen[c][name] = _see_channel(movie, spec, ahead[:, c], c, counts[:, c], level)
+            seen[c][name] = measured(ahead[:, c], c, counts[:, c], level)
     return seen
 
 
-def _see_channel(
-    movie: xr.DataArray,
-    spec: WindowSpec,
-    frames: Float32[np.ndarray, "t y x"],
-    channel: int,
-    counts: Bool[np.ndarray, "t y x"] | None = None,
-    threshold: float | None = None,
-) -> Seen:
+def _field(
+    movie: xr.DataArray, spec: WindowSpec, frames: Float[np.ndarray, "t y x"], channel: int
+) -> Field:
     units = units_of(movie)
     units = units._replace(frame_interval_s=units.frame_interval_s * spec.step)
-    frames = np.asarray(frames, np.float32)
-    field = Field(frames, units, str(movie["channel"].values[channel]), 1, "")
-    return see(field, rollout_choices(field), counts, threshold)
+    name = str(movie["channel"].values[channel])
+    return Field(np.asarray(frames, np.float32), units, name, 1, "")
 
 
 def _pooled(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ from slime.prepare import open_stores
 from slime.progress import Progress
 from slime.settings import setting, settings_help, spec_from_words
 
-USAGE = "usage: python scripts/measure_movie.py STORE out=PATH [key=value ...]"
+USAGE = "usage: python scripts/measure_movie.py STORE|RUN out=PATH [key=value ...]"
 COLUMNS = ("movie", "channel", *Row._fields)
 
 
@@ -101,16 +101,33 @@ def measure_store(
         SlimeError: the store cannot be read as asked, or does not fit the memory.
     """
     data = spec.data(store)
-    measured = []
-    for movie in open_stores(data)[0]:
-        channels = []
-        for c in range(movie.sizes["channel"]):
-            field = read_field(
-                movie, c, bin_px=spec.bin, memory_budget=data.memory_budget, progress=progress
-            )
-            channels.append(measure(field, spec.choices, progress=progress))
-        measured.append(OfMovie(movie, channels))
-    return measured
+    return [
+        measure_channels(movie, spec, data.memory_budget, progress=progress)
+        for movie in open_stores(data)[0]
+    ]
+
+
+def measure_channels(
+    movie: xr.DataArray,
+    spec: MeasureSpec,
+    memory_budget: int,
+    *,
+    first: int = 0,
+    progress: Progress | None = None,
+) -> OfMovie:
+    """Everything of every channel of a movie whose frames are numbered from `first` on."""
+    channels = []
+    for c in range(movie.sizes["channel"]):
+        field = read_field(
+            movie,
+            c,
+            bin_px=spec.bin,
+            memory_budget=memory_budget,
+            first=first,
+            progress=progress,
+        )
+        channels.append(measure(field, spec.choices, progress=progress))
+    return OfMovie(movie, channels)
 
 
 def silences(movie: xr.DataArray) -> list[str]:

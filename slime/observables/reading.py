@@ -61,13 +61,14 @@ def read_field(
     *,
     bin_px: int,
     memory_budget: int,
+    first: int = 0,
     progress: Progress | None = None,
 ) -> Field:
     """The longest run of frames that are not blank, each the mean of squares of `bin_px` pixels.
 
     Blank is a frame without chunks, or with nothing but zeros.
     A square counts where one of its pixels does, and is the mean of those that do; rows and columns
-    beyond the last whole square are left out.
+    beyond the last whole square are left out. Frames are numbered from `first` on.
 
     Raises:
         SlimeError: it would not fit `memory_budget` (bytes), or every frame is blank.
@@ -87,9 +88,9 @@ def read_field(
         pixels, mask = read_frames(one, a, b)
         blank[a:b] |= ~pixels.any(axis=(1, 2, 3))
         frames[a:b] = binned(pixels[:, 0], None if mask is None else mask[:, 0], bin_px)
-    start, stop, note = _longest_run(blank, str(movie.name))
+    start, stop, note = _longest_run(blank, str(movie.name), first)
     name = str(movie["channel"].values[channel]) if "channel" in movie.coords else str(channel)
-    return Field(frames[start:stop], units_of(movie, bin_px), name, start, note)
+    return Field(frames[start:stop], units_of(movie, bin_px), name, first + start, note)
 
 
 def binned(
@@ -108,7 +109,7 @@ def binned(
     return np.where(counts > 0, total / np.maximum(counts, 1), np.nan).astype(np.float32)
 
 
-def _longest_run(blank: Bool[np.ndarray, " t"], label: str) -> tuple[int, int, str]:
+def _longest_run(blank: Bool[np.ndarray, " t"], label: str, first: int) -> tuple[int, int, str]:
     """The first of the longest runs of frames that are not blank, and what was left out."""
     n = len(blank)
     edges = [-1, *np.flatnonzero(blank).tolist(), n]
@@ -117,9 +118,8 @@ def _longest_run(blank: Bool[np.ndarray, " t"], label: str) -> tuple[int, int, s
     if not lengths[k]:
         raise SlimeError(f"{label}: all {n} frames are blank: there is nothing to measure")
     start, stop = edges[k] + 1, edges[k + 1]
-    note = (
-        f"frames {start} to {stop - 1} of {n}: the longest run without the {int(blank.sum())} blank"
-    )
+    shown = f"frames {first + start} to {first + stop - 1} of {n}"
+    note = f"{shown}: the longest run without the {int(blank.sum())} blank"
     return start, stop, note if blank.any() else ""
 
 

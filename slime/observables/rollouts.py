@@ -1,7 +1,7 @@
 """What a biologist measures on a forecast of many frames, beside the same of what happened."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -109,11 +109,14 @@ def see(
         seen[t] = smoothed(frames[t], choices.smooth_px)
     waves, rows = _waves(seen, field, choices, lost)
     variance = density_variance(seen, sigma_px=0)
+    threshold = choices.threshold if threshold is None else threshold
     if threshold is None:
         most = int(np.nanargmax(variance)) if np.isfinite(variance).any() else 0
         threshold = otsu_threshold(seen[most])
     pixel = field.units.pixel_um
-    smallest = 4 * np.pi * (choices.smooth_px * pixel) ** 2
+    smallest = choices.min_area_um2
+    if smallest is None:
+        smallest = 4 * np.pi * (choices.smooth_px * pixel) ** 2
     moments = {
         lead: Moment(
             find_mounds(
@@ -147,7 +150,7 @@ def rollout_choices(field: Field, choices: Choices | None = None) -> Choices:
     """How a rollout is measured: periods are looked for up to half of its length."""
     chosen = choices or Choices()
     longest = len(field.frames) * field.units.frame_interval_s / MIN_PERIODS
-    return Choices(chosen.smooth_px, chosen.falling, None, longest)
+    return chosen if chosen.longest_s is not None else replace(chosen, longest_s=longest)
 
 
 def own_rows(seen: Seen) -> Iterator[LeadRow]:
