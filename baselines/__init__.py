@@ -1,16 +1,21 @@
 """Steppers to beat, none trained by slime.fit: a forecast is worth what it adds to them."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import xarray as xr
 
 from baselines.climatology import Climatology
+from baselines.dmd import DMD
 from baselines.drift import Drift
+from baselines.flow import FlowAdvection
 from baselines.persistence import Persistence
+from baselines.phase import PhaseExtrapolation
 from baselines.ridge import Ridge
+from slime.prepare import without_gap
 from slime.progress import Progress
 from slime.scale import Standardizer
 from slime.split import Split
@@ -18,7 +23,31 @@ from slime.stepper import Step
 from slime.stream import GIB
 from slime.windows import WindowSpec
 
-__all__ = ["Baseline", "Climatology", "Drift", "Persistence", "Ridge", "fit_baselines"]
+__all__ = [
+    "BASELINES",
+    "DMD",
+    "Baseline",
+    "Climatology",
+    "Drift",
+    "FlowAdvection",
+    "Persistence",
+    "PhaseExtrapolation",
+    "Ridge",
+    "fit_baselines",
+]
+
+
+BASELINES = (
+    "persistence",
+    "drift",
+    "climatology",
+    "pixel_ar",
+    "ridge",
+    "dmd",
+    "hankel_dmd",
+    "flow",
+    "phase",
+)
 
 
 @runtime_checkable
@@ -49,6 +78,11 @@ def fit_baselines(
 ) -> dict[str, Baseline]:
     """Every baseline by its name, persistence first, fitted on the train splits alone.
 
+    Persistence, drift and climatology; a linear law of a pixel's own past (pixel_ar) and of its
+    neighbourhood's (ridge), of a movie's patterns (dmd) and of these over several frames
+    (hankel_dmd); motion that goes on (flow), waves that go on (phase). They read as many frames as
+    the net where they can read several, two where they need two.
+
     Args:
         train_splits, val_splits: for each movie its frames, None where it has none. The ridge
             penalty is chosen on the validation splits where there are any.
@@ -58,30 +92,45 @@ def fit_baselines(
     Raises:
         SlimeError: no train frames, or frames that a baseline cannot be fitted on.
     """
+    # a baseline may read more frames than the net, for which the gap was cut: within the split
+    train_splits, val_splits = (
+        [s and without_gap(s) for s in splits]
+        for splits in (train_splits, val_splits or [None] * len(movies))
+    )
     train, train_frames = _present(movies, train_splits)
-    val = _present(movies, val_splits or [None] * len(movies))
+    val = _present(movies, val_splits)
 
-    def ridge() -> Baseline:
-        own = scale or Standardizer.fit(
-            train, train_frames, step=spec.step, memory_budget=memory_budget
-        )
+    two = replace(spec, n_in=max(spec.n_in, 2))
+    if scale is None:
+        scale = Standardizer.fit(train, train_frames, step=spec.step, memory_budget=memory_budget)
+
+    def linear(of: WindowSpec, k: int) -> Baseline:
         return Ridge.fit(
             train,
             train_frames,
-            spec,
-            own,
+            of,
+            scale,
             val=val if val[0] else None,
+            k=k,
             memory_budget=memory_budget,
             seed=seed,
         ).to(device)
 
+    by_movie: dict[str, Any] = {"step": spec.step, "memory_budget": memory_budget}
+    modes = partial(DMD.fit, movies, train_splits, val_splits=val_splits, **by_movie)
     fits: dict[str, Callable[[], Baseline]] = {
         "persistence": Persistence,
         "drift": Drift,
         "climatology": partial(Climatology.fit, movies, train_splits, memory_budget=memory_budget),
-        "ridge": ridge,
+        "pixel_ar": partial(linear, two, 1),
+        "ridge": partial(linear, spec, 5),
+        "dmd": partial(modes, n_in=1),
+        "hankel_dmd": partial(modes, n_in=two.n_in),
+        "flow": FlowAdvection,
+        "phase": partial(PhaseExtrapolation.fit, movies, train_splits, n_in=two.n_in, **by_movie),
     }
-    names = progress(fits, len(fits), "fitting baselines") if progress else fits
+    n = len(BASELINES)
+    names = progress(BASELINES, n, "fitting baselines") if progress else BASELINES
     return {name: fits[name]() for name in names}
 
 

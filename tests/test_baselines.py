@@ -386,8 +386,7 @@ def test_every_baseline_steps_in_movie_units_from_the_longest_past():
     fitted = fit_baselines(
         movies, [c["train"] for c in cuts], WindowSpec(4, 3), val_splits=[c["val"] for c in cuts]
     )
-    assert list(fitted) == ["persistence", "drift", "climatology", "ridge"]
-    assert [b.n_in for b in fitted.values()] == [1, 2, 1, 4]
+    assert fitted["ridge"].n_in == 4
     past = torch.tensor(movies[1].values[:12]).reshape(3, 4, 2, Y, X)
     for baseline in fitted.values():
         forecast = rollout(baseline.for_movie(1), past, 3)

@@ -16,6 +16,7 @@ import torch
 import xarray as xr
 import zarr
 
+from baselines import BASELINES
 from slime.errors import SlimeError
 from slime.files import read_lines
 from slime.movie import open_movie
@@ -77,7 +78,7 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
         "splits.png",
     }
     scores = pd.read_csv(run / "scores.csv")
-    assert set(scores.model) == {"cnn", "persistence", "drift", "climatology", "ridge"}
+    assert set(scores.model) == {"cnn", *BASELINES}
     assert set(scores.split) == {"val", "test"}
     page, headline = capsys.readouterr().out.strip().splitlines()[-2:]
     assert page == str(run / "report.html")
@@ -91,7 +92,7 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
 def test_observables_of_rollouts_are_scores_of_every_model_and_can_be_left_out(store, tmp_path):
     train(store, f"out={tmp_path / 'run'}", *QUICK)
     seen = pd.read_csv(tmp_path / "run" / "observables.csv")
-    assert set(seen.model) == {"truth", "cnn", "persistence", "drift", "climatology", "ridge"}
+    assert set(seen.model) == {"truth", "cnn", *BASELINES}
     # a wave of 9 frames in the 9 frames of val, of which two are given
     assert seen.query("model == 'truth' and score == 'period'").value.isna().all()
     still = seen.query("model == 'persistence' and score == 'density_variance'")

@@ -15,7 +15,8 @@ from slime.score_rows import numbers_of, rows_where
 from slime.texts import time_unit
 
 OTHERS = (ORANGE, GREEN, PURPLE, VERMILION, SKY)
-DASHES = ("--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)))
+DASHES = ("--", "-.", ":", (0, (3, 1, 1, 1)))  # their numbers share no factor, so that 140 models
+MARKERS = "s^Dv<XP"  # look different
 FLOOR = -0.5  # skill below it is marked as off scale, so that it does not flatten the rest
 
 
@@ -93,7 +94,7 @@ def _model_style(model: str, models: Sequence[str], net: str | None) -> dict[str
         "color": OTHERS[index % len(OTHERS)],
         "linestyle": DASHES[index % len(DASHES)],
         "linewidth": 1.5,
-        "marker": "s^Dv<"[index % 5],
+        "marker": MARKERS[index % len(MARKERS)],
         "markersize": 4,
         "zorder": 3,
     }
