@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from slime.plots.style import BLUE, GREY, ORANGE, VERMILION, short_name, tidy
 from slime.recover.rates_movie import OfSignal
+from slime.recover.stencil_movie import OfStencil
 from slime.recover.truth import Trial
 
 
@@ -52,10 +53,36 @@ def _rates(axes: Axes, found: OfSignal) -> None:
     tidy(axes)
 
 
+def stencil_page(found: OfStencil, title: str) -> Figure:
+    """The learned stencil, that of the fitted diffusion, and both along the middle row."""
+    figure = Figure(figsize=(10, 3.4), layout="constrained")
+    grid = figure.subplots(1, 3)
+    highest = float(max(found.learned.weights.max(), found.expected.max()))
+    pairs = (
+        (found.learned.weights, "learned, least squares"),
+        (found.expected, "of the fitted diffusion"),
+    )
+    reach = len(found.expected) // 2
+    places = np.arange(-reach, reach + 1)
+    for axes, (weights, name), colour in zip(grid, pairs, (BLUE, ORANGE), strict=False):
+        picture = axes.imshow(weights, vmin=-highest, vmax=highest, cmap="RdBu_r")
+        axes.set_title(name, fontsize=9, loc="left")
+        axes.set(xticks=[], yticks=[])
+        figure.colorbar(picture, ax=axes, fraction=0.046)
+        grid[2].plot(places, weights[reach], marker="o", ms=4, color=colour, label=name)
+    grid[2].set(xlabel="pixels from the middle", ylabel="weight")
+    grid[2].set_title("middle row", fontsize=9, loc="left")
+    grid[2].legend(fontsize=8, frameon=False)
+    tidy(grid[2])
+    figure.suptitle(short_name(title, 70), fontsize=11, x=0.01, ha="left")
+    return figure
+
+
 def truth_page(trials: Sequence[Trial], title: str) -> Figure:
     """Each movie's relative error with its interval, by parameter and condition."""
     parameters = list(dict.fromkeys(one.parameter for one in trials))
-    figure = Figure(figsize=(4.6 * len(parameters), 4), layout="constrained")
+    wide = 1 + 0.1 * len(trials) / len(parameters)
+    figure = Figure(figsize=(max(wide, 4.6) * len(parameters), 4), layout="constrained")
     grid = figure.subplots(1, len(parameters), squeeze=False)[0]
     for axes, parameter in zip(grid, parameters, strict=True):
         _errors(axes, [one for one in trials if one.parameter == parameter])
@@ -94,5 +121,7 @@ def _errors(axes: Axes, trials: Sequence[Trial]) -> None:
         ticks.append((places.mean(), condition))
         start += len(here) + 2
     axes.axhline(0, color="0.3", lw=0.8)
-    axes.set_xticks([place for place, _ in ticks], [label for _, label in ticks], fontsize=8)
+    axes.set_xticks(
+        [place for place, _ in ticks], [label.replace(", ", "\n") for _, label in ticks], fontsize=8
+    )
     tidy(axes)

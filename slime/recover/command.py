@@ -8,10 +8,11 @@ from typing import Literal
 from slime.errors import SlimeError
 from slime.opening import OpeningSpec
 from slime.recover.rates_movie import Choices
+from slime.recover.stencil_movie import StencilChoices
 from slime.settings import setting, settings_help, spec_from_words
 
 USAGE = """usage: python scripts/recover_physics.py STORE [key=value ...]
-       python scripts/recover_physics.py study=rates [key=value ...]"""
+       python scripts/recover_physics.py study=rates|stencil [key=value ...]"""
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,11 @@ class RecoverSpec(OpeningSpec):
     """How a store is opened, and what is looked for in it."""
 
     out: str | None = setting(None, "folder of tables and figures; recovered/<store> by default")
-    study: Literal["rates"] | None = setting(
-        None, "instead of a store: bias and coverage on movies of known truth (rates)"
+    study: Literal["rates", "stencil"] | None = setting(
+        None, "instead of a store: bias and coverage on movies of known truth (rates | stencil)"
+    )
+    what: Literal["rates", "stencil"] = setting(
+        "rates", "sigma and k_e of a movie of g, or diffusion by a learned stencil"
     )
     response: Literal["k_r", "free"] = setting(
         "k_r", "g is stored in K_R, or with a gain and an offset that are fitted"
@@ -29,13 +33,18 @@ class RecoverSpec(OpeningSpec):
     longest_min: float = setting(40.0, "minutes of the movie that are used")
     crop_px: int = setting(64, "pixels a side of the middle that is used")
     copies: int = setting(8, "simulations with new noise, for bias and interval")
+    stencil_px: int = setting(5, "pixels a side of a learned stencil")
+    steps: int = setting(0, "explicit Euler steps between frames; 0 for a field of nature")
+    fed_by: str | None = setting(None, "channels that feed the diffusing one, a,b; known exactly")
     seeds: int = setting(3, "of a study: movies at each truth")
     seed: int = setting(0, "of the noise of copies and studies")
 
     def __post_init__(self) -> None:
-        for name, least in (("copies", 3), ("crop_px", 3), ("seeds", 1), ("seed", 0)):
+        for name, least in (("copies", 3), ("crop_px", 3), ("seeds", 1), ("seed", 0), ("steps", 0)):
             if getattr(self, name) < least:
                 raise SlimeError(f"{name}={getattr(self, name)} must be {least} or above")
+        if self.stencil_px < 3 or self.stencil_px % 2 == 0:
+            raise SlimeError(f"stencil_px={self.stencil_px} must be odd and 3 or above")
         for name in ("warm_up_min", "longest_min", "memory_gib"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise SlimeError(f"{name}={getattr(self, name)} must be above 0")
@@ -51,6 +60,12 @@ class RecoverSpec(OpeningSpec):
             self.copies,
             self.seed,
         )
+
+    @property
+    def stencil_choices(self) -> StencilChoices:
+        """What of this is about stencils."""
+        fed_by = tuple(name for name in (self.fed_by or "").split(",") if name)
+        return StencilChoices(self.stencil_px, self.steps, fed_by)
 
 
 def parse_words(words: Sequence[str]) -> tuple[str | None, RecoverSpec]:

@@ -68,8 +68,8 @@ def rates_of_movie(
     cut = _cut(g, setup, choices)
     _check_values(cut, choices, str(movie.name))
     density = None
-    if "density" in _names(movie):
-        field = _read(movie, _names(movie).index("density"), memory_budget, progress)
+    if "density" in channel_list(movie):
+        field = _read(movie, channel_list(movie).index("density"), memory_budget, progress)
         density = _cut(field, setup, choices)
     rates = recover_rates(
         cut,
@@ -107,13 +107,14 @@ def _plain(name: str, value: float) -> float:
     return value if name == "offset" else math.exp(value)
 
 
-def _names(movie: xr.DataArray) -> list[str]:
+def channel_list(movie: xr.DataArray) -> list[str]:
+    """The names of a movie's channels."""
     return [str(name) for name in movie["channel"].values]
 
 
 def _channel(movie: xr.DataArray) -> int:
     """The number of channel g; of the only one, if there is one."""
-    names = _names(movie)
+    names = channel_list(movie)
     if "g" in names:
         return names.index("g")
     if len(names) == 1 and names[0] != "camp":

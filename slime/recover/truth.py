@@ -12,6 +12,9 @@ COLUMNS = ("condition", "parameter", "truth", "seed", "value", "low", "high", "u
 SUMMARY = ("condition", "parameter", "score", "value", "low", "high", "n")
 
 
+SummaryRow = tuple[str, str, str, float, float, float, int]
+
+
 class Trial(NamedTuple):
     """One parameter of one movie: what was found of what was put in; NaN where nothing was."""
 
@@ -26,7 +29,7 @@ class Trial(NamedTuple):
     note: str
 
 
-def summaries(trials: Sequence[Trial]) -> list[tuple[str, str, str, float, float, float, int]]:
+def summaries(trials: Sequence[Trial]) -> list[SummaryRow]:
     """For each condition and parameter the bias with its 95 % interval, scatter and coverage.
 
     Bias is the mean of value / truth - 1 over movies, its interval by Student's t; coverage the
