@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from slime.aggregation import (
     Nets,
     all_found,
+    check_folder,
     help_text,
     make_study,
-    open_folder,
     parse_words,
     read_dishes,
     score_rows,
     summary_table,
     train_nets,
     with_movies,
+    write_config,
 )
 from slime.aggregation.writing import (
     net_facts,
@@ -43,11 +44,12 @@ def main(words: Sequence[str]) -> None:
     if wants_help(words):
         print(help_text())
         return
-    spec = parse_words(words)
-    device = pick_device(spec.device)
-    folder = open_folder(spec)
-    spec = with_movies(spec, progress=bar)
+    asked = parse_words(words)
+    device = pick_device(asked.device)
+    folder = check_folder(asked)
+    spec = with_movies(asked, progress=bar)
     study = make_study(read_dishes(spec, progress=bar), spec)
+    write_config(asked, folder)
     for line in study_facts(study, spec):
         print(line)
     write_truth(study, spec, folder / "truth.csv")

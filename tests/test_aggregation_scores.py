@@ -6,11 +6,15 @@ import pytest
 import torch
 from gathered import study
 
-from slime.aggregation import Found, score_rows, summary_table
+from slime.aggregation import AggregationSpec, Found, score_rows, summary_table
+from slime.aggregation.forecasts import learned
+from slime.aggregation.learn import lessons, new_net
 from slime.aggregation.rivals import density_maximum, last_frame, random_places
-from slime.aggregation.roll import Start, rolled_out, start_of
-from slime.aggregation.spec import HeatSpec, RollSpec
+from slime.aggregation.roll import Start, rolled_out, rollouts, start_of
+from slime.aggregation.spec import HeatSpec, RollSpec, TruthSpec
 from slime.aggregation.writing import summary_text
+
+CPU = torch.device("cpu")
 
 
 def table(errors):
@@ -128,6 +132,46 @@ def test_a_rollout_is_fed_the_frames_a_step_apart_in_their_order():
     assert start == Start(5, 2)  # frames 2 and 5, then 8 and 11
     assert sorted(ends) == sorted([*one.of("val"), *one.of("test")])
     assert {float(end.min()) for end in ends.values()} == {11.0}
+
+
+def forecasts_of(one, given):
+    """What every kind of forecast finds, with nets that were not trained."""
+    spec = AggregationSpec(given=[given], roll=RollSpec(step_min=2.0, n_in=2))
+    start = start_of(one, given, spec.roll)
+    ends = rolled_out(one, lambda past: 2 * past[:, -1] - past[:, 0], start, spec.roll, CPU)
+    net = new_net(lessons(one, "train", spec.heat), spec.heat, seed=0)
+    return [
+        last_frame(one, given),
+        density_maximum(one, given, spec.heat),
+        learned(one, net, given, spec, seed=0),
+        *rollouts(one, ends, given, spec, seed=0),
+    ]
+
+
+def early_study():
+    """A study whose mounds, by a low threshold, are there before the end."""
+    spec = AggregationSpec(given=[10], truth=TruthSpec(threshold=180.0))
+    return study(spec=spec)
+
+
+def test_no_forecast_looks_beyond_the_frames_given():
+    one, other = early_study(), early_study()
+    for i in (*other.of("val"), *other.of("test")):
+        other.dishes[i].frames[10:-1] = np.random.default_rng(i).normal(300, 90, (1, 2, 16, 16))
+    for here, there in zip(forecasts_of(one, 10), forecasts_of(other, 10), strict=True):
+        assert sum(map(len, here.places_um.values())), here.model
+        for i, places in here.places_um.items():
+            np.testing.assert_array_equal(places, there.places_um[i], here.model)
+
+
+def test_thresholds_are_chosen_on_the_validation_movies_alone():
+    one, other = early_study(), early_study()
+    for i in other.of("test"):
+        other.truth[i].position_um[:] = 0
+    for here, there in zip(forecasts_of(one, 10), forecasts_of(other, 10), strict=True):
+        assert here.chosen == there.chosen
+        for i, places in here.places_um.items():
+            np.testing.assert_array_equal(places, there.places_um[i], here.model)
 
 
 def test_the_printed_table_names_the_best_baseline_and_intervals():

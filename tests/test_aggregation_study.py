@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from gathered import dish, pixels, study
 
 from slime.aggregation import AggregationSpec, make_study, read_dishes
 from slime.aggregation.spec import HeatSpec, RollSpec, TruthSpec
 from slime.aggregation.truth import repeated_otsu
+from slime.aggregation.writing import write_truth
 from slime.errors import SlimeError
 from slime.prepare import DataSpec
 
@@ -34,6 +36,21 @@ def test_movies_are_binned_cut_at_the_truth_and_dealt_whole(stores):
     expected = pixels(1)[4, 1, 2:4, 6:8].mean()
     assert dishes[1].frames[4, 1, 1, 3] == pytest.approx(expected)
     assert dishes[0].minutes(4) == 3
+
+
+def test_places_are_written_from_the_first_stored_pixel_however_pixels_are_binned(stores, tmp_path):
+    tables = []
+    for n in (1, 2):
+        spec = spec_of(stores, bin=n)
+        one = make_study(read_dishes(spec), spec)
+        write_truth(one, spec, tmp_path / "truth.csv")
+        tables.append(pd.read_csv(tmp_path / "truth.csv"))
+        if n == 1:
+            held = np.concatenate([mounds.position_um for mounds in one.truth])
+            np.testing.assert_allclose(tables[0][["y_um", "x_um"]], held)
+    fine, coarse = (table[["y_um", "x_um"]].to_numpy() for table in tables)
+    assert len(fine) == 8
+    np.testing.assert_allclose(coarse, fine, atol=10)  # um; half a stored pixel is 25
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import shutil
 from contextlib import redirect_stdout
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import zarr
@@ -126,6 +127,19 @@ def test_nets_of_other_movies_and_damaged_ones_are_refused(main, stores, whole, 
         main([*sorted(map(str, movies.iterdir())), *QUICK, "out=held"])
 
 
+def test_nothing_is_found_where_pixels_do_not_count(main, stores, tmp_path, capsys):
+    mask = np.ones((16, 16), bool)
+    mask[:, 8:] = False
+    np.save("left.npy", mask)
+    main([*stores, *QUICK, "seeds=1", "given=7", "data.mask=left.npy", "out=masked"])
+    places = [pd.read_csv(tmp_path / "masked" / name) for name in ("truth.csv", "found.csv")]
+    assert set(places[1].model) >= {"learned", "random_places"}
+    for table in places:
+        assert len(table) > 0
+        assert table.x_um.max() < 800
+        assert table.y_um.max() > 800
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -134,11 +148,28 @@ def test_nets_of_other_movies_and_damaged_ones_are_refused(main, stores, whole, 
         (["a.yaml", "b.yaml"], "one config at a time"),
         (["given=[0,4]"], "rising numbers of frames"),
         (["bin=two"], "bin"),
+        (["given=many"], "given"),
     ],
 )
 def test_mistakes_are_told_in_a_line(words, said):
     with pytest.raises(SlimeError, match=said.replace("?", r"\?")):
         parse_words(words)
+
+
+def test_words_win_over_the_config_and_lists_may_be_written_short(tmp_path):
+    config = tmp_path / "mine.yaml"
+    config.write_text("given: [4, 5]\ndata: {shares: {train: 0.5, val: 0.3, test: 0.2}}\n")
+    asked = parse_words([str(config), "given=7,9", "data.shares=[0.6,0.2,0.2]", "dish.zarr"])
+    assert (asked.given, asked.data.stores) == ([7, 9], ["dish.zarr"])
+    assert list(asked.data.shares) == [0.6, 0.2, 0.2]
+    assert parse_words(["given=7"]).given == [7]
+    assert parse_words([]).heat.net.kind == "unet"  # configs/mounds.yaml, where none is named
+
+
+def test_a_study_that_could_not_begin_leaves_no_folder(main, stores, tmp_path):
+    with pytest.raises(SlimeError, match=r"there is no store at 'nothere.zarr'"):
+        main([*stores, "nothere.zarr", *QUICK, "out=new"])
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_folder_of_something_else_is_left_alone_with_exit_code_2(

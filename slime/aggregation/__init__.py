@@ -11,7 +11,7 @@ from slime.aggregation.scores import score_rows, summary_table
 from slime.aggregation.spec import AggregationSpec
 from slime.aggregation.study import Study, make_study
 from slime.aggregation.summaries import summary_planes, turned_planes
-from slime.aggregation.words import help_text, open_folder, parse_words, with_movies
+from slime.aggregation.words import check_folder, help_text, parse_words, with_movies, write_config
 
 __all__ = [
     "AggregationSpec",
@@ -21,11 +21,11 @@ __all__ = [
     "Peaks",
     "Study",
     "all_found",
+    "check_folder",
     "find_peaks",
     "heat_map",
     "help_text",
     "make_study",
-    "open_folder",
     "parse_words",
     "read_dishes",
     "score_rows",
@@ -34,4 +34,5 @@ __all__ = [
     "train_nets",
     "turned_planes",
     "with_movies",
+    "write_config",
 ]

@@ -15,12 +15,13 @@ from slime.ensembles import Member, make_ensemble
 from slime.errors import SlimeError
 from slime.files import write_text
 from slime.progress import Progress
-from slime.settings import in_one_line, settings_help
+from slime.settings import in_one_line, settings_help, settings_of
 
 USAGE = "usage: python scripts/predict_mounds.py [CONFIG.yaml] [STORE ...] [key=value ...] out=PATH"
 DEFAULT = Path(__file__).resolve().parents[2] / "configs" / "mounds.yaml"
 SHARES = "data.shares"
-FREE = ("device", "draws", "level")  # what may change when a study goes on
+FREE = ("device", "draws", "level", "out")  # what may change when a study goes on
+CONFIG = "config.yaml"
 
 
 def parse_words(words: Sequence[str]) -> AggregationSpec:
@@ -41,7 +42,7 @@ def parse_words(words: Sequence[str]) -> AggregationSpec:
     tree = unlocked(OmegaConf.structured(AggregationSpec))
     changes: list[Any] = [read_yaml(file)] if file else []
     changes += [{"data": {"stores": stores}}] if stores else []
-    changes += [parsed(word) for word in settings]
+    changes += [parsed(_listed(word)) for word in settings]
     return _merged(tree, changes)
 
 
@@ -50,27 +51,31 @@ def help_text() -> str:
     return "\n".join([USAGE, "", "Settings (key=default):", settings_help(AggregationSpec)])
 
 
-def open_folder(spec: AggregationSpec) -> Path:
-    """The folder of the study, with its config; one that is there must hold the same study.
+def check_folder(spec: AggregationSpec) -> Path:
+    """The folder of the study; one that is there must hold the same study. Nothing is written.
 
     Raises:
         SlimeError: it holds a study of other settings, or something else.
     """
     folder = Path(spec.out).expanduser()
-    config, text = folder / "config.yaml", config_yaml(spec)
+    config = folder / CONFIG
     if config.exists():
-        held: Any = OmegaConf.to_container(OmegaConf.load(config))
-        asked: Any = OmegaConf.to_container(OmegaConf.create(text))
-        for key, value in asked.items():
-            if key not in (*FREE, "out") and held.get(key) != value:
+        held, asked = read_yaml(str(config)), OmegaConf.create(config_yaml(spec))
+        for key, *_ in settings_of(AggregationSpec):
+            before, now = OmegaConf.select(held, key), OmegaConf.select(asked, key)
+            if key not in FREE and before != now:
                 raise SlimeError(
-                    f"{folder} holds a study with {key}={_short(held.get(key))}, not "
-                    f"{_short(value)}: another out= starts a new one"
+                    f"{folder} holds a study with {key}={_short(before)}, not {_short(now)}: "
+                    "another out= starts a new one"
                 )
-    elif folder.exists() and any(folder.iterdir()):
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise SlimeError(f"{folder} holds something else: give another out=")
-    write_text(config, text)
     return folder
+
+
+def write_config(spec: AggregationSpec, folder: Path) -> None:
+    """The whole spec, as the words said it, into the folder of its study."""
+    write_text(folder / CONFIG, config_yaml(spec))
 
 
 def with_movies(spec: AggregationSpec, *, progress: Progress | None = None) -> AggregationSpec:
@@ -91,6 +96,13 @@ def with_movies(spec: AggregationSpec, *, progress: Progress | None = None) -> A
     ]
     made = make_ensemble(members, progress=progress)
     return replace(spec, data=replace(spec.data, stores=[str(path) for path in made]))
+
+
+def _listed(word: str) -> str:
+    """given=11 and given=11,21 as the lists that they mean."""
+    key, _, text = word.partition("=")
+    numbers = text.replace(",", "").replace(" ", "")
+    return f"{key}=[{text}]" if key == "given" and numbers.isdigit() else word
 
 
 def _merged(tree: Any, changes: Sequence[Any]) -> AggregationSpec:
