@@ -63,6 +63,10 @@ def test_a_movie_with_units_is_measured_in_them(main, bare, tmp_path, capsys):
     assert unknown[80:].all()
     assert not unknown[11:79].any()
     assert series.time_s.tolist() == [15.0 * t for t in range(90)]
+    speeds = pd.read_csv(tmp_path / "seen" / "dispersion.csv")
+    assert speeds.n.sum() > 20 * 30  # pixels, each with a wave after another at least
+    np.testing.assert_allclose(speeds.period_s, 300, rtol=0.02)
+    np.testing.assert_allclose(speeds["speed_um/s"], 2 * 50 / 15, rtol=0.02)
     assert (tmp_path / "seen" / "observables_0.png").stat().st_size > 20_000
     said = capsys.readouterr().out
     assert "a dish, channel 0: 90 frames" in said
@@ -105,6 +109,8 @@ def test_every_channel_and_movie_is_measured(main, bare, tmp_path):
     assert "as noise does" in flat.note["period"]
     assert np.isnan(flat.value["length"])
     assert np.isnan(flat.value["n_mounds"])
+    speeds = pd.read_csv(tmp_path / "seen" / folders[1] / "dispersion.csv")
+    assert set(speeds.channel) <= {0, 1}  # nothing of the flat one
 
 
 def test_dark_waves_are_the_same_waves(main, bare, tmp_path):

@@ -6,10 +6,12 @@ import torch
 
 from slime.errors import SlimeError
 from slime.observables import (
+    Dispersion,
     activation_times,
     crossing_periods,
     delay_phase,
     dispersion,
+    dispersion_curve,
     hilbert_phase,
     period_map,
     singularities,
@@ -132,6 +134,27 @@ def test_exact_times_give_the_exact_speed_however_waves_are_numbered():
     pairs = dispersion(times, speed)
     np.testing.assert_allclose(pairs.period_s, 100.0)
     assert len(pairs.period_s) == np.isfinite(speed[1:]).sum()
+
+
+def test_bins_of_the_dispersion_hold_alike_many_pairs():
+    # periods 1 to 40, speed 2 T: quarters of ten, whose medians lie between two numbers
+    period = np.random.default_rng(0).permutation(np.arange(1.0, 41.0))
+    curve = dispersion_curve(Dispersion(period, 2 * period), n_bins=4, min_pairs=10)
+    assert [one.n for one in curve] == [10] * 4
+    assert [one.period_s for one in curve] == [5.5, 15.5, 25.5, 35.5]
+    assert [one.speed for one in curve] == [11.0, 31.0, 51.0, 71.0]
+    assert (curve[0].shortest_s, curve[-1].longest_s) == (1, 40)
+    # the 5th and 95th percentile of 2, 4, ..., 20: 0.45 and 8.55 places of 2 on from the first
+    assert (curve[0].low, curve[0].high) == pytest.approx((2.9, 19.1))
+    assert dispersion_curve(Dispersion(period, period), n_bins=4, min_pairs=11) == []
+
+
+def test_periods_all_alike_fall_into_one_bin_and_none_into_none():
+    pairs = Dispersion(np.full(30, 300.0), np.arange(30.0))
+    assert [(one.period_s, one.speed, one.n) for one in dispersion_curve(pairs)] == [
+        (300, 14.5, 30)
+    ]
+    assert dispersion_curve(Dispersion(np.zeros(0), np.zeros(0))) == []
 
 
 def test_a_pixel_that_all_waves_reach_at_once_has_no_speed():

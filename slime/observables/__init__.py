@@ -24,15 +24,18 @@ from slime.observables.structure import StructureFactor, correlation_length, str
 from slime.observables.table import Row
 from slime.observables.waves import (
     Dispersion,
+    DispersionBin,
     activation_times,
     crossing_periods,
     dispersion,
+    dispersion_curve,
     wave_speed,
 )
 
 __all__ = [
     "Choices",
     "Dispersion",
+    "DispersionBin",
     "Field",
     "Flow",
     "Matched",
@@ -48,6 +51,7 @@ __all__ = [
     "delay_phase",
     "density_variance",
     "dispersion",
+    "dispersion_curve",
     "find_mounds",
     "find_network",
     "hilbert_phase",

@@ -14,6 +14,7 @@ from slime.observables.choices import Choices
 from slime.observables.measure import Measured, measure
 from slime.observables.reading import read_field
 from slime.observables.table import Row, csv_text
+from slime.observables.waves import dispersion_curve
 from slime.opening import OpeningSpec
 from slime.prepare import open_stores
 from slime.progress import Progress
@@ -141,7 +142,7 @@ def silences(movie: xr.DataArray) -> list[str]:
 
 
 def write_tables(of_movie: OfMovie, folder: Path) -> None:
-    """observables.csv, series.csv (a row a frame) and mounds.csv (of the last frame)."""
+    """observables.csv, series.csv (a row a frame), mounds.csv (last frame's) and dispersion.csv."""
     label, channels = str(of_movie.movie.name), of_movie.channels
     rows = [(label, one.field.channel, *row) for one in channels for row in one.rows]
     write_text(folder / "observables.csv", csv_text(COLUMNS, rows))
@@ -161,6 +162,17 @@ def write_tables(of_movie: OfMovie, folder: Path) -> None:
         )
     ]
     write_text(folder / "mounds.csv", csv_text(head, mounds))
+    time = channels[0].field.units.time
+    periods = [f"{name}_{time}" for name in ("shortest", "longest", "period")]
+    speeds = [f"{name}_{length}/{time}" for name in ("speed", "low", "high")]
+    waves = [
+        (label, one.field.channel, *bin_of_pairs)
+        for one in channels
+        if one.waves is not None
+        for bin_of_pairs in dispersion_curve(one.waves.pairs)
+    ]
+    head = ["movie", "channel", *periods, *speeds, "n"]
+    write_text(folder / "dispersion.csv", csv_text(head, waves))
 
 
 def _series(label: str, one: Measured, names: Sequence[str]) -> list[tuple[Any, ...]]:

@@ -1,5 +1,6 @@
 """Waves: when each pixel is reached, how long until the next wave, and how fast fronts run."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from slime.observables.fields import check_positive, counted, row_slabs
 RANGE = (5, 95)  # percentiles over time between which a pixel swings
 LOW, MIDDLE, HIGH = 0.25, 0.5, 0.75  # of that range
 SPEED_RADIUS_PX = 2
+DISPERSION_BINS, MIN_PAIRS = 8, 20
 
 
 class Dispersion(NamedTuple):
@@ -18,6 +20,21 @@ class Dispersion(NamedTuple):
 
     period_s: Float[np.ndarray, " pairs"]
     speed_um_per_s: Float[np.ndarray, " pairs"]
+
+
+class DispersionBin(NamedTuple):
+    """Pairs whose period lies between two limits: medians, and the speed's 5th and 95th percentile.
+
+    Speeds are in um/s.
+    """
+
+    shortest_s: float
+    longest_s: float
+    period_s: float
+    speed: float
+    low: float
+    high: float
+    n: int
 
 
 def activation_times(
@@ -175,3 +192,27 @@ def dispersion(
     speed = speed_um_per_s[1:]
     known = np.isfinite(period) & np.isfinite(speed)
     return Dispersion(period[known], speed[known])
+
+
+def dispersion_curve(
+    pairs: Dispersion, *, n_bins: int = DISPERSION_BINS, min_pairs: int = MIN_PAIRS
+) -> list[DispersionBin]:
+    """The speed of waves against the time since the wave before, in bins of alike many pairs.
+
+    Waves run slower in the wake of another (Siegert & Weijer 1991, Physica D 49:224). A bin of
+    fewer than `min_pairs` is left out; periods that are all alike fall into one.
+    """
+    period, speed = pairs
+    edges = np.unique(np.quantile(period, np.linspace(0, 1, n_bins + 1))) if period.size else period
+    if len(edges) == 1:
+        edges = np.repeat(edges, 2)
+    which = np.clip(np.searchsorted(edges, period, side="right") - 1, 0, max(len(edges) - 2, 0))
+    curve = []
+    for i, (shortest, longest) in enumerate(pairwise(edges)):
+        own = which == i
+        if own.sum() >= max(min_pairs, 1):
+            low, middle, high = (float(v) for v in np.percentile(speed[own], (5, 50, 95)))
+            median = float(np.median(period[own]))
+            ends = float(shortest), float(longest)
+            curve.append(DispersionBin(*ends, median, middle, low, high, int(own.sum())))
+    return curve

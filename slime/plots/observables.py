@@ -5,31 +5,32 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from slime.observables import Measured
+from slime.observables import Measured, dispersion_curve
 from slime.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, short_name, tidy
 
 
 def observables_page(measured: Measured, title: str) -> Figure:
-    """Maps of period and speed, mounds on the last frame, S(k), tips and growth over time."""
-    figure = Figure(figsize=(13, 7.6), layout="constrained")
-    grid = figure.subplots(2, 3)
+    """Maps of period and speed, speed against period, mounds, S(k), tips and growth over time."""
+    figure = Figure(figsize=(17, 7.6), layout="constrained")
+    places = figure.subplot_mosaic("ABCD;EFFG")
     units = measured.field.units
     waves = measured.waves
     period = None if waves is None else waves.period
     speed = None if waves is None else waves.speed
-    _map(grid[0, 0], period, "period", units.time, units.pixel_um, units.length)
+    _map(places["A"], period, "period", units.time, units.pixel_um, units.length)
     _map(
-        grid[0, 1],
+        places["B"],
         speed,
         "wave speed",
         f"{units.length}/{units.time}",
         units.pixel_um,
         units.length,
     )
-    _mounds(grid[0, 2], measured)
-    _spectra(grid[1, 0], measured)
-    _tips(grid[1, 1], measured)
-    _growth(grid[1, 2], measured)
+    _dispersion(places["C"], measured)
+    _mounds(places["D"], measured)
+    _spectra(places["E"], measured)
+    _tips(places["F"], measured)
+    _growth(places["G"], measured)
     figure.suptitle(short_name(title, 70), fontsize=11, x=0.01, ha="left")
     return figure
 
@@ -61,6 +62,27 @@ def _map(
     assert axes.figure is not None
     bar = axes.figure.colorbar(picture, ax=axes, fraction=0.046, extend="both")
     bar.set_label(f"{what} ({unit}); gray: none", fontsize=8)
+
+
+def _dispersion(axes: Axes, measured: Measured) -> None:
+    """Speed against the time since the wave before: medians and the middle nine tenths of pairs."""
+    units = measured.field.units
+    axes.set_title("speed of waves that follow others", fontsize=9, loc="left")
+    curve = [] if measured.waves is None else dispersion_curve(measured.waves.pairs)
+    if not curve:
+        axes.text(0.5, 0.5, "no waves", transform=axes.transAxes, ha="center", va="center")
+        axes.set(xticks=[], yticks=[])
+        return
+    for one in curve:
+        axes.plot([one.period_s] * 2, [one.low, one.high], color=GREY, linewidth=1)
+        axes.plot([one.shortest_s, one.longest_s], [one.speed] * 2, color=BLUE, linewidth=1.2)
+    axes.plot([c.period_s for c in curve], [c.speed for c in curve], "o", color=BLUE, markersize=4)
+    # the outermost pairs are waves that were missed, and fronts that meet
+    axes.set_xlim(0.95 * curve[0].period_s, 1.05 * curve[-1].period_s)
+    axes.set_ylim(0, 2 * max(one.speed for one in curve))
+    axes.set_xlabel(f"time since the wave before ({units.time})")
+    axes.set_ylabel(f"speed ({units.length}/{units.time})")
+    tidy(axes)
 
 
 def _mounds(axes: Axes, measured: Measured) -> None:
