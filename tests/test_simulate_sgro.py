@@ -11,6 +11,7 @@ from scipy.integrate import quad
 from scipy.linalg import expm
 
 from slime.errors import SlimeError
+from slime.observables import hilbert_phase, winding
 from slime.simulate import make_movies
 from slime.simulate.movies import one_thread
 from slime.simulate.sgro import (
@@ -26,6 +27,7 @@ from slime.simulate.sgro import (
 )
 from slime.simulate.sgro_film import ReporterSpec, reporter_share, sgro_counts
 from slime.simulate.sgro_spec import SgroSpec
+from tests.kernels import kernel_here
 
 SMALL = SgroSpec(height_px=5, width_px=7)
 QUIET = replace(SMALL, noise=0.0)
@@ -213,6 +215,34 @@ def test_a_movie_of_the_lattice_goes_on_after_an_interrupt_without_a_seam(tmp_pa
 def test_a_setting_out_of_range_is_named_with_what_would_be_right(change, message):
     with pytest.raises(SlimeError, match=message):
         SgroSpec(**change)
+
+
+def _four_vortices(spec: SgroSpec) -> SgroState:
+    """Cells whose place in the cycle winds around four points of the torus, twice each way."""
+    y, x = (2 * np.pi * np.arange(n) / n for n in spec.shape)
+    turn = torch.from_numpy(np.arctan2(np.sin(y)[:, None], np.sin(x)[None]))[None].float()
+    start = initial_state(spec, [1])
+    return replace(start, activator=2 * turn.cos(), inhibitor=0.8 * (1 + turn.sin()))
+
+
+@pytest.mark.slow
+def test_the_charges_of_spirals_on_the_torus_sum_to_zero_in_every_frame():
+    spec, every_min, kernel = SgroSpec(height_px=96, width_px=112), 0.25, kernel_here()
+    state, frames = advanced(_four_vortices(spec), spec, 1.0, kernel), []
+    for _ in range(round(16 / every_min)):
+        state = advanced(state, spec, every_min, kernel)
+        frames.append(torch.cat([state.activator, state.signal]).numpy().copy())
+    for name, field in zip(("activator", "signal"), np.stack(frames, axis=1), strict=True):
+        phase = hilbert_phase(field, frame_interval_s=60 * every_min, period_s=5.0 * 60)
+        timed = np.isfinite(phase).all(axis=(1, 2))
+        charge = winding(phase[timed], periodic=True)
+        assert len(charge) == 64 - 2 * 10
+        assert charge.sum(axis=(1, 2)).tolist() == [0] * len(charge)
+        # the four tips stay; the noise of each cell, which the signal smooths, adds pairs
+        tips = np.abs(charge).sum(axis=(1, 2))
+        assert (tips >= 4).all()
+        assert np.median(tips) == 4 if name == "signal" else np.median(tips) > 4
+        assert winding(phase[timed]).sum(axis=(1, 2)).any()  # an open frame cuts some pairs
 
 
 @pytest.mark.slow
