@@ -27,7 +27,7 @@ verify: $(READY)
 	$(PY) -m pytest -m slow --timeout=1500
 	$(PY) -m pytest -o addopts=-q --nbmake --nbmake-timeout=600 notebooks
 
-# Speed and memory beside peers and limits; about 12 minutes on two idle cores.
+# Speed and memory beside peers and limits; about 16 minutes on two idle cores.
 bench: .venv/.bench
 	$(PY) -m benchmarks $(ARGS)
 

@@ -1,133 +1,91 @@
-"""Agents moved a second by the Physarum world, beside a loop over agents that numba compiles.
+"""How fast the worlds are simulated, beside loops that numba compiles, and in how much memory.
 
 python -m benchmarks.worlds
 """
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
-
+from benchmarks.agents import compiled_dish, torch_dish
+from benchmarks.lattices import contestants
+from benchmarks.worlds_memory import WANTED, measure_peaks, peak_lines
 from slime.command import run_command
 from slime.errors import SlimeError
 from slime.files import write_json, write_text
 from slime.settings import setting, settings_help, spec_from_words
-from slime.simulate.movies import one_thread
-from slime.simulate.physarum import advanced, initial_state
+from slime.simulate.kernel import NoKernelError
 from slime.simulate.physarum_spec import PhysarumSpec
 
 USAGE = "usage: python -m benchmarks.worlds [key=value ...]"
+LATTICES = (("Martiel-Goldbeter", 256), ("Martiel-Goldbeter", 512), ("Sgro", 256))
+COMPILED, BY_HAND, AGENTS = "compiled", "numba, by hand", "slime, torch"
+Rates = dict[str, list[float]]  # a second, of each contestant, round by round
 
 
 @dataclass(frozen=True)
 class WorldsSettings:
-    """The dish and how often."""
+    """The dishes and how often."""
 
-    size: int = setting(200, "grid points along the side")
-    steps: int = setting(300, "steps of a round")
+    size: int = setting(200, "grid points along the side of the Physarum dish")
+    steps: int = setting(300, "steps of the agents in a round")
+    updates: int = setting(30_000_000, "cell updates of a lattice in a round")
+    frames: int = setting(100, "frames of the shorter movie whose memory is measured")
+    movie_size: int = setting(64, "pixels along its side")
     rounds: int = setting(5, "rounds, contestants in turn")
     out: str = setting("benchmarks/results", "where the table goes")
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.rounds) < 1 or self.size < 20:
+        if min(self.steps, self.rounds, self.updates, self.frames) < 1 or self.size < 20:
             raise SlimeError(
-                f"size={self.size} steps={self.steps} rounds={self.rounds}: the first must be at "
-                "least 20, the others at least 1"
+                f"size={self.size} steps={self.steps} updates={self.updates} frames={self.frames} "
+                f"rounds={self.rounds}: the first must be at least 20, the others at least 1"
             )
 
 
-def torch_dish(spec: PhysarumSpec) -> Callable[[int], None]:
-    """Agents of this package, all at once, in torch on one thread."""
-    state = initial_state(spec, [0])
+def in_turn(gos: Mapping[str, Callable[[int], Any]], n_steps: int, n: int, rounds: int) -> Rates:
+    """Things (n of them a step) done in a second of CPU time, contestants in turn.
 
-    def go(n_steps: int) -> None:
-        nonlocal state
-        with one_thread():
-            state = advanced(state, spec, n_steps)
-
-    return go
-
-
-def compiled_dish(spec: PhysarumSpec) -> Callable[[int], None]:
-    """The same rule agent by agent, compiled by numba for one core; its trail in 32 bits too."""
-    import numba
-
-    step = numba.njit(step_in_turn)
-    draw = np.random.default_rng(0)
-    y, x = np.divmod(
-        draw.permutation(spec.height_px * spec.width_px)[: spec.n_agents], spec.width_px
-    )
-    places, heading = np.stack([x, y], axis=1) + 0.5, draw.uniform(0, 2 * np.pi, spec.n_agents)
-    trail, taken = np.zeros(spec.shape, np.float32), np.zeros(spec.shape, bool)
-    taken[y, x] = True
-    order = np.arange(spec.n_agents)
-    constants = constants_of(spec)
-
-    def go(n_steps: int) -> None:
-        for _ in range(n_steps):
-            step(trail, taken, places, heading, order, constants)
-
-    return go
-
-
-def constants_of(spec: PhysarumSpec) -> tuple[float, ...]:
-    """What `step_in_turn` needs of a spec."""
-    angle, turn = math.radians(spec.sensor_angle_deg), math.radians(spec.rotation_deg)
-    return angle, turn, spec.sensor_offset_px, spec.step_px, spec.deposit, 1 - spec.decay
-
-
-def step_in_turn(
-    trail: Any, taken: Any, places: Any, heading: Any, order: Any, constants: Any
-) -> None:
-    """One step of the rule, agents going in a random order; changes the first five in place.
-
-    Args:
-        trail: "y x"; taken: "y x", true under agents; places: "agent 2", x and y; heading: "agent".
-        order: the numbers of the agents, in any order.
-        constants: sensor angle, rotation, sensor offset, step, deposit and what is kept of a trail.
+    CPU time of this one thread, since the cores of a machine at work are shared.
     """
-    angle, turn, offset, pace, deposit, kept = constants
-    height, width = trail.shape
-    np.random.shuffle(order)  # noqa: NPY002 - numba compiles no other in place
-    for a in order:
-        x = (places[a, 0] + pace * math.cos(heading[a])) % width
-        y = (places[a, 1] + pace * math.sin(heading[a])) % height
-        row, column = int(places[a, 1]), int(places[a, 0])
-        taken[row, column] = False
-        if taken[int(y), int(x)]:
-            taken[row, column] = True
-            heading[a] = np.random.random() * 2 * math.pi  # noqa: NPY002
-        else:
-            taken[int(y), int(x)] = True
-            places[a, 0], places[a, 1] = x, y
-            trail[int(y), int(x)] += deposit
-    for a in range(len(heading)):
-        smelt = [0.0, 0.0, 0.0]
-        for i in range(3):
-            way = heading[a] + (i - 1) * angle
-            column = math.floor(places[a, 0] + offset * math.cos(way)) % width
-            smelt[i] = trail[math.floor(places[a, 1] + offset * math.sin(way)) % height, column]
-        less, ahead, more = smelt
-        if ahead < less and ahead < more:
-            heading[a] += turn if np.random.random() < 0.5 else -turn  # noqa: NPY002
-        elif not (ahead > less and ahead > more):
-            heading[a] += turn * np.sign(more - less)
-    around = trail.copy()
-    for i in range(height):
-        for j in range(width):
-            near = 0.0
-            for k in (i - 1, i, (i + 1) % height):
-                near += around[k, j - 1] + around[k, j] + around[k, (j + 1) % width]
-            trail[i, j] = kept * near / 9
+    rates: Rates = {name: [] for name in gos}
+    for _ in range(rounds):
+        for name, go in gos.items():
+            began = time.process_time()
+            go(n_steps)
+            rates[name].append(n * n_steps / (time.process_time() - began))
+    return rates
 
 
-CONTESTANTS = {"slime, torch": torch_dish, "numba, agents in turn": compiled_dish}
+def agent_rates(settings: WorldsSettings, with_numba: bool) -> Rates:
+    """Agents moved a second by Physarum."""
+    spec = PhysarumSpec(height_px=settings.size, width_px=settings.size)
+    gos = {AGENTS: torch_dish(spec)}
+    if with_numba:
+        gos["numba, agents in turn"] = compiled_dish(spec)
+    for go in gos.values():
+        go(100)  # compiled, and a network formed
+    return in_turn(gos, settings.steps, spec.n_agents, settings.rounds)
+
+
+def lattice_rates(world: str, size: int, settings: WorldsSettings, with_numba: bool) -> Rates:
+    """Cell updates a second of one lattice; without the contestants that cannot be had."""
+    gos = {}
+    for name, make in contestants(world, size).items():
+        if name == BY_HAND and not with_numba:
+            continue
+        try:
+            gos[name] = make()
+        except NoKernelError:
+            continue
+    n_steps = 2 * -(-settings.updates // (2 * size**2))  # fields lie in two places in turn
+    for go in gos.values():
+        go(2)
+    return in_turn(gos, n_steps, size**2, settings.rounds)
 
 
 def main(words: Sequence[str]) -> None:
@@ -136,29 +94,76 @@ def main(words: Sequence[str]) -> None:
         print(f"{USAGE}\n\n{settings_help(WorldsSettings)}")
         return
     settings = spec_from_words(WorldsSettings, words)
-    spec = PhysarumSpec(height_px=settings.size, width_px=settings.size)
-    dishes = {
-        name: make(spec)
-        for name, make in CONTESTANTS.items()
-        if make is torch_dish or find_spec("numba")
+    with_numba = find_spec("numba") is not None
+    lattices = {
+        f"{world}, {size} x {size}": lattice_rates(world, size, settings, with_numba)
+        for world, size in LATTICES
     }
-    rates: dict[str, list[float]] = {name: [] for name in dishes}
-    for go in dishes.values():
-        go(100)  # compiled, and a network formed
-    for _ in range(settings.rounds):
-        for name, go in dishes.items():
-            began = time.perf_counter()
-            go(settings.steps)
-            seconds = time.perf_counter() - began
-            rates[name].append(spec.n_agents * settings.steps / seconds)
-    text = _table(rates, spec)
-    write_json(Path(settings.out) / "worlds.json", {"agents_per_s": rates})
+    agents = agent_rates(settings, with_numba)
+    peaks = list(measure_peaks(settings.frames, settings.movie_size, settings.rounds))
+    goals = _goals(lattices, peaks)
+    parts = [
+        _lattice_lines(lattices),
+        _agent_lines(agents, settings),
+        peak_lines(peaks, settings.movie_size),
+        _goal_lines(goals),
+    ]
+    text = "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+    rates = {"agents_per_s": agents, "cell_updates_per_s": lattices}
+    write_json(Path(settings.out) / "worlds.json", {"goals": goals, **rates, "memory": peaks})
     write_text(Path(settings.out) / "worlds.md", text)
     print(text)
 
 
-def _table(rates: dict[str, list[float]], spec: PhysarumSpec) -> str:
-    slime = rates["slime, torch"]
+def ratio(rates: Rates, one: str, other: str) -> float | None:
+    """The median over rounds of one contestant's rate to another's; None without one of them."""
+    if one not in rates or other not in rates:
+        return None
+    return median(a / b for a, b in zip(rates[one], rates[other], strict=True))
+
+
+def _goals(lattices: Mapping[str, Rates], peaks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    goals = []
+    for name, rates in lattices.items():
+        value = ratio(rates, COMPILED, BY_HAND)
+        met = None if value is None else value >= 1
+        goals.append({"goal": f"{name}: compiled / numba", "wanted": ">= 1", "value": value})
+        goals[-1]["met"] = met
+    for row in (row for row in peaks if row["frames"] > min(r["frames"] for r in peaks)):
+        goal = f"{row['world']}: memory of {row['frames']} frames / of the shorter movie"
+        met = row["ratio"] <= WANTED
+        goals.append({"goal": goal, "wanted": f"<= {WANTED}", "value": row["ratio"], "met": met})
+    return goals
+
+
+def _goal_lines(goals: Sequence[dict[str, Any]]) -> list[str]:
+    said = {True: "met", False: "missed", None: "not measured"}
+    found = ["" if g["value"] is None else f"{g['value']:.2f}" for g in goals]
+    rows = [
+        f"| {g['goal']} | {g['wanted']} | {value} | {said[g['met']]} |"
+        for g, value in zip(goals, found, strict=True)
+    ]
+    return ["| goal | wanted | found | |", "|---|---|---:|---|", *rows]
+
+
+def _lattice_lines(lattices: Mapping[str, Rates]) -> list[str]:
+    lines = [
+        "Lattices, float32, one core; seconds are CPU time.",
+        "",
+        "| lattice | steps by | million cell updates a second | to numba |",
+        "|---|---|---:|---:|",
+    ]
+    for lattice, rates in lattices.items():
+        for name, found in rates.items():
+            value = ratio(rates, name, BY_HAND)
+            to_numba = "" if value is None else f"{value:.2f}"
+            lines.append(f"| {lattice} | {name} | {median(found) / 1e6:.0f} | {to_numba} |")
+    absent = {COMPILED, BY_HAND} - {name for rates in lattices.values() for name in rates}
+    return lines + (["", f"Left out here: {', '.join(sorted(absent))}."] if absent else [])
+
+
+def _agent_lines(rates: Rates, settings: WorldsSettings) -> list[str]:
+    spec = PhysarumSpec(height_px=settings.size, width_px=settings.size)
     lines = [
         f"Physarum, {spec.n_agents} agents on {spec.height_px} x {spec.width_px}, one core.",
         "",
@@ -166,11 +171,10 @@ def _table(rates: dict[str, list[float]], spec: PhysarumSpec) -> str:
         "|---|---:|---:|",
     ]
     for name, found in rates.items():
-        ratio = median(a / b for a, b in zip(found, slime, strict=True))
-        lines.append(f"| {name} | {median(found) / 1e6:.2f} | {ratio:.2f} |")
-    if len(rates) < len(CONTESTANTS):
+        lines.append(f"| {name} | {median(found) / 1e6:.2f} | {ratio(rates, name, AGENTS):.2f} |")
+    if len(rates) == 1:
         lines += ["", "numba is not installed; the loop over agents was left out."]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 if __name__ == "__main__":

@@ -133,7 +133,7 @@ def reacted(
     """
     if kernel is not None:
         fields = Signal(*(field.clone(memory_format=torch.contiguous_format) for field in signal))
-        constants = _kernel_constants(kinetics, dt_min, dx_mm)
+        constants = kernel_constants(kinetics, dt_min, dx_mm)
         for rho, b, g, given in zip(*fields, secretion.contiguous(), strict=True):
             height, width = rho.shape
             rows = rho.new_empty(2 * (width + 2))
@@ -144,7 +144,7 @@ def reacted(
     return signal
 
 
-def _kernel_constants(kinetics: Kinetics, dt_min: float, dx_mm: float) -> list[float]:
+def kernel_constants(kinetics: Kinetics, dt_min: float, dx_mm: float) -> list[float]:
     """The constants of `react` in lattice.c, in their order."""
     k1, k2 = kinetics.k1_per_min, kinetics.k2_per_min
     alpha, epsilon = kinetics.alpha, kinetics.epsilon

@@ -110,11 +110,7 @@ def _advanced_by(
     kernel: Kernel, state: SgroState, spec: SgroSpec, dt: float, n_steps: int
 ) -> SgroState:
     """The state `n_steps` compiled steps later, each movie by itself."""
-    constants = [
-        *(dt, spec.gain, 1 / spec.k_d, spec.noise * math.sqrt(dt), dt * spec.epsilon),
-        *(spec.gamma, spec.c0, 1 - dt * spec.signal_loss, dt * spec.density * spec.alpha0),
-        *(dt * spec.density * spec.s0, dt * spec.diffusion_px2),
-    ]
+    constants = excitation_constants(spec, dt)
     fields = {name: getattr(state, name).clone() for name in FIELDS}
     for *movie, generator in zip(*fields.values(), state.generators, strict=True):
         kicks, rows = torch.empty_like(movie[0]), movie[0].new_empty(3 * (spec.width_px + 2))
@@ -126,6 +122,15 @@ def _advanced_by(
     for _ in range(n_steps):  # summed as by `step`, so that times agree to the last digit
         minutes += dt * spec.time_unit_min
     return replace(state, minutes=minutes, **fields)
+
+
+def excitation_constants(spec: SgroSpec, dt: float) -> list[float]:
+    """The constants of `excite` in lattice.c, in their order."""
+    return [
+        *(dt, spec.gain, 1 / spec.k_d, spec.noise * math.sqrt(dt), dt * spec.epsilon),
+        *(spec.gamma, spec.c0, 1 - dt * spec.signal_loss, dt * spec.density * spec.alpha0),
+        *(dt * spec.density * spec.s0, dt * spec.diffusion_px2),
+    ]
 
 
 def forked(state: SgroState, seed: int) -> SgroState:
