@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.installed
 PACKAGES := slime baselines benchmarks scripts tests
 
-.PHONY: train test check verify bench format clean
+.PHONY: train test check verify bench gallery format clean
 
 train: $(READY)
 	$(PY) scripts/train_slime.py $(ARGS)
@@ -30,6 +30,10 @@ verify: $(READY)
 # Speed and memory beside peers and limits; about 16 minutes on two idle cores.
 bench: .venv/.bench
 	$(PY) -m benchmarks $(ARGS)
+
+# Every world filmed briefly, on one page: gallery/index.html; a few minutes.
+gallery: $(READY)
+	$(PY) scripts/gallery.py $(ARGS)
 
 format: $(READY)
 	$(PY) -m ruff check --fix $(PACKAGES)

@@ -44,10 +44,10 @@ def rollout_gif(
             _drawn(example, channel, lead, (grays, errors), size)
             for lead in range(1, example.n_leads + 1)
         ]
-        encoded = _encoded(frames, frames_per_second)
-        if len(encoded) <= max_bytes:
+        written = encoded(frames, frames_per_second)
+        if len(written) <= max_bytes:
             break
-    write_aside(Path(path), lambda aside: aside.write_bytes(encoded))
+    write_aside(Path(path), lambda aside: aside.write_bytes(written))
     return Path(path)
 
 
@@ -70,9 +70,9 @@ def _drawn(
     )
     grays, errors = norms
     coloured = [
-        _indices(_resized(truth, size), grays, 0, GRAYS),
-        _indices(_resized(forecast, size), grays, 0, GRAYS),
-        _indices(_resized(forecast - truth, size), errors, GRAYS, ERRORS),
+        _indices(resized(truth, size), grays, 0, GRAYS),
+        _indices(resized(forecast, size), grays, 0, GRAYS),
+        _indices(resized(forecast - truth, size), errors, GRAYS, ERRORS),
     ]
     height, width = size
     step = max(width, 96) + MARGIN  # narrow panels keep room for their names
@@ -96,7 +96,7 @@ def _drawn(
     return image
 
 
-def _resized(picture: Float[np.ndarray, "y x"], size: tuple[int, int]) -> Float[np.ndarray, "v u"]:
+def resized(picture: Float[np.ndarray, "y x"], size: tuple[int, int]) -> Float[np.ndarray, "v u"]:
     """Nearest where it grows (pixels stay pixels), box means where it shrinks."""
     height, width = size
     how = Image.Resampling.NEAREST if height >= len(picture) else Image.Resampling.BOX
@@ -119,7 +119,8 @@ def _palette() -> list[int]:
     return np.concatenate([grays, errors, unseen]).round().astype(int).ravel().tolist()
 
 
-def _encoded(frames: list[Image.Image], frames_per_second: float) -> bytes:
+def encoded(frames: list[Image.Image], frames_per_second: float) -> bytes:
+    """The pictures as a GIF that begins again; the last one stays four times as long."""
     held = io.BytesIO()
     milliseconds = round(1000 / frames_per_second)
     durations = [milliseconds] * (len(frames) - 1) + [4 * milliseconds]

@@ -161,7 +161,7 @@ def _frame_title(movie: xr.DataArray, index: int) -> str:
 
 def scale_bar(axes: Axes, n_x: int, pixel_um: float | None) -> None:
     """A bar of a round length near a quarter of the picture's width, in um or else in pixels."""
-    length = _round_length(n_x * (pixel_um or 1.0) / 3)
+    length = round_length(n_x * (pixel_um or 1.0) / 3)
     unit = "µm" if pixel_um else "px"
     text = f"{length:g} {unit}" if unit == "px" or length < 1000 else f"{length / 1000:g} mm"
     share, left, foot = length / (pixel_um or 1.0) / n_x, 0.06, 0.07
@@ -179,7 +179,7 @@ def scale_bar(axes: Axes, n_x: int, pixel_um: float | None) -> None:
     axes.text(left, foot + 0.05, text, transform=axes.transAxes, **style)
 
 
-def _round_length(length: float) -> float:
+def round_length(length: float) -> float:
     """The largest of 1, 2, 5 times a power of ten that is not above `length`."""
     power = 10.0 ** math.floor(math.log10(length))
     return max(step * power for step in (1, 2, 5) if step * power <= length)
