@@ -108,6 +108,21 @@ def test_a_compiled_movie_says_so_and_is_that_of_torch_but_for_rounding(tmp_path
     assert (one != other).mean() < 0.01
 
 
+@pytest.mark.parametrize("world", WORLD_NAMES)
+def test_no_step_of_a_compiled_movie_is_taken_by_torch(tmp_path, monkeypatch, compiler, world):
+    kernel = build_kernel()
+    monkeypatch.setattr(choosing, "checked_kernel", lambda: kernel)  # the check needs torch's
+
+    def refuse(*_, **__):
+        raise AssertionError("a step by torch")
+
+    monkeypatch.setattr("slime.simulate.martiel_goldbeter.react", refuse)
+    monkeypatch.setattr("slime.simulate.sgro.step", refuse)
+    make_movies(world, [tmp_path / "a.zarr"], seeds=[3], compile=True, **SHORT)
+    with pytest.raises(AssertionError, match="a step by torch"):
+        make_movies(world, [tmp_path / "b.zarr"], seeds=[3], compile=False, **SHORT)
+
+
 class _Interrupted:
     """A world that is interrupted in its fourth frame."""
 
