@@ -1,8 +1,8 @@
 """The physics of a movie: python scripts/recover_physics.py STORE [key=value ...].
 
-sigma and k_e of Martiel-Goldbeter from a movie of g, or (what=stencil) the diffusion of a field,
-with intervals; study=rates and study=stencil measure bias and coverage on movies of known truth.
---help lists every key.
+sigma and k_e of Martiel-Goldbeter from a movie of g, the diffusion of a field (what=stencil), or
+the sensors of Jones' agents from their trail (what=jones), with intervals; study=rates, stencil or
+jones measures bias and coverage on movies of known truth. --help lists every key.
 """
 
 from collections.abc import Sequence
@@ -14,10 +14,12 @@ from slime.command import run_command
 from slime.files import write_text
 from slime.observables.table import Row, csv_text, table_text
 from slime.plots import save_figure
-from slime.plots.recover import rates_page, stencil_page, truth_page
+from slime.plots.recover import jones_page, rates_page, stencil_page, truth_page
 from slime.prepare import open_stores
 from slime.progress import bar
 from slime.recover.command import RecoverSpec, help_text, parse_words
+from slime.recover.jones_movie import jones_of_movie
+from slime.recover.jones_study import study_jones
 from slime.recover.rates_movie import rates_of_movie
 from slime.recover.rates_study import study_rates
 from slime.recover.stencil_movie import stencil_of_movie
@@ -50,6 +52,16 @@ def _recover(store: str, spec: RecoverSpec) -> None:
                 movie, store, spec.rate_choices, memory_budget=data.memory_budget, progress=bar
             )
             rows, figure = rates.rows, rates_page(rates, str(movie.name))
+        elif spec.what == "jones":
+            jones = jones_of_movie(
+                movie,
+                store,
+                n_table=spec.table,
+                seed=spec.seed,
+                memory_budget=data.memory_budget,
+                progress=bar,
+            )
+            rows, figure = jones.rows, jones_page(jones, str(movie.name))
         else:
             stencil = stencil_of_movie(
                 movie, spec.stencil_choices, memory_budget=data.memory_budget, progress=bar
@@ -67,6 +79,10 @@ def _study(spec: RecoverSpec) -> None:
     more = []
     if spec.study == "rates":
         trials = study_rates(n_seeds=spec.seeds, n_copies=spec.copies, seed=spec.seed, progress=bar)
+    elif spec.study == "jones":
+        trials = study_jones(
+            n_table=spec.table, n_truths=8 * spec.seeds, seed=spec.seed, progress=bar
+        )
     else:
         trials, more = study_stencils(n_seeds=spec.seeds, seed=spec.seed, progress=bar)
     folder = Path(spec.out or f"recovered/study-{spec.study}")
@@ -77,7 +93,7 @@ def _study(spec: RecoverSpec) -> None:
     save_figure(truth_page(trials, title), folder / f"{spec.study}.png")
     for condition, parameter, score, value, low, high, n in rows:
         interval = f"{low:+.4f} to {high:+.4f}" if low == low else ""
-        print(f"  {condition:<20} {parameter:<8} {score:<18} {value:+.4f}  {interval:<22} n {n}")
+        print(f"  {condition:<20} {parameter:<16} {score:<18} {value:+.4f}  {interval:<22} n {n}")
     print(f"  {folder / f'{spec.study}.csv'}, {spec.study}_movies.csv and {spec.study}.png")
 
 

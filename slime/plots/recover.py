@@ -7,6 +7,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from slime.plots.style import BLUE, GREY, ORANGE, VERMILION, short_name, tidy
+from slime.recover.jones import HIGHEST, LOWEST
+from slime.recover.jones_movie import OfTrail
 from slime.recover.rates_movie import OfSignal
 from slime.recover.stencil_movie import OfStencil
 from slime.recover.truth import Trial
@@ -74,6 +76,25 @@ def stencil_page(found: OfStencil, title: str) -> Figure:
     grid[2].set_title("middle row", fontsize=9, loc="left")
     grid[2].legend(fontsize=8, frameon=False)
     tidy(grid[2])
+    figure.suptitle(short_name(title, 70), fontsize=11, x=0.01, ha="left")
+    return figure
+
+
+def jones_page(found: OfTrail, title: str) -> Figure:
+    """The last picture of the trail, and where its agents lie among the simulated ones."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.imshow(found.frame, cmap="magma")
+    left.set(xticks=[], yticks=[])
+    left.set_title("the trail", fontsize=9, loc="left")
+    right.scatter(*found.table.parameters.T, s=6, color="0.75", label="simulated")
+    value, low, high, _ = (part[0] for part in found.estimate)
+    x, y = np.stack([value - low, high - value], axis=1)
+    right.errorbar(*value, xerr=x[:, None], yerr=y[:, None], fmt="o", color=BLUE, label="recovered")
+    right.set(xlabel="sensor offset (px)", ylabel="sensor angle (deg)")
+    right.set(xlim=(LOWEST[0] - 1, HIGHEST[0] + 1), ylim=(LOWEST[1] - 5, HIGHEST[1] + 5))
+    right.legend(fontsize=8, frameon=False)
+    tidy(right)
     figure.suptitle(short_name(title, 70), fontsize=11, x=0.01, ha="left")
     return figure
 

@@ -12,7 +12,7 @@ from slime.recover.stencil_movie import StencilChoices
 from slime.settings import setting, settings_help, spec_from_words
 
 USAGE = """usage: python scripts/recover_physics.py STORE [key=value ...]
-       python scripts/recover_physics.py study=rates|stencil [key=value ...]"""
+       python scripts/recover_physics.py study=rates|stencil|jones [key=value ...]"""
 
 
 @dataclass(frozen=True)
@@ -20,11 +20,12 @@ class RecoverSpec(OpeningSpec):
     """How a store is opened, and what is looked for in it."""
 
     out: str | None = setting(None, "folder of tables and figures; recovered/<store> by default")
-    study: Literal["rates", "stencil"] | None = setting(
-        None, "instead of a store: bias and coverage on movies of known truth (rates | stencil)"
+    study: Literal["rates", "stencil", "jones"] | None = setting(
+        None,
+        "instead of a store: bias and coverage on known truth (rates | stencil | jones)",
     )
-    what: Literal["rates", "stencil"] = setting(
-        "rates", "sigma and k_e of a movie of g, or diffusion by a learned stencil"
+    what: Literal["rates", "stencil", "jones"] = setting(
+        "rates", "sigma and k_e of a movie of g; diffusion by a stencil; sensors of Jones' agents"
     )
     response: Literal["k_r", "free"] = setting(
         "k_r", "g is stored in K_R, or with a gain and an offset that are fitted"
@@ -36,11 +37,19 @@ class RecoverSpec(OpeningSpec):
     stencil_px: int = setting(5, "pixels a side of a learned stencil")
     steps: int = setting(0, "explicit Euler steps between frames; 0 for a field of nature")
     fed_by: str | None = setting(None, "channels that feed the diffusing one, a,b; known exactly")
-    seeds: int = setting(3, "of a study: movies at each truth")
+    table: int = setting(256, "of jones: networks simulated to compare with")
+    seeds: int = setting(3, "of a study: movies at each truth; of jones: truths / 8")
     seed: int = setting(0, "of the noise of copies and studies")
 
     def __post_init__(self) -> None:
-        for name, least in (("copies", 3), ("crop_px", 3), ("seeds", 1), ("seed", 0), ("steps", 0)):
+        for name, least in (
+            ("copies", 3),
+            ("crop_px", 3),
+            ("seeds", 1),
+            ("seed", 0),
+            ("steps", 0),
+            ("table", 64),
+        ):
             if getattr(self, name) < least:
                 raise SlimeError(f"{name}={getattr(self, name)} must be {least} or above")
         if self.stencil_px < 3 or self.stencil_px % 2 == 0:
