@@ -96,11 +96,13 @@ def test_rates_are_written_with_ratios(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_memory_of_a_movie_does_not_grow_with_its_length():
     from benchmarks.worlds_memory import measure_peaks
 
-    for row in measure_peaks(20, 64, 1):
-        assert row["ratio"] < 1.15  # one round only; 10 % is held over five
+    # one round, so 2 % more than is wanted of several; frames that were kept would add 14 to 26 %
+    for row in measure_peaks(64, 48, 1):
+        assert row["ratio"] < 1.12
 
 
 def test_a_dish_too_small_is_refused():
