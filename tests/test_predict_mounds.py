@@ -210,7 +210,7 @@ def test_the_learned_map_beats_every_baseline_where_only_the_other_channel_tells
 @pytest.mark.slow
 def test_without_a_store_an_ensemble_is_simulated_and_kept(main, tmp_path, capsys):
     words = ["ensemble.n_movies=4", "ensemble.size_px=16", "ensemble.n_frames=8",
-             "ensemble.warm_up_min=100", "truth.otsu=1", "truth.min_area_um2=0", "given=[3,7]",
+             "ensemble.warm_up_min=20", "truth.otsu=1", "truth.min_area_um2=0", "given=[3,7]",
              "seeds=1", "heat.epochs=1", "heat.net.width=4", "roll.optim.epochs=1",
              "roll.step_min=2", "roll.hop=1", "bin=1"]  # fmt: skip
     main([*words, "out=first"])

@@ -110,7 +110,7 @@ class AggregationSpec:
     draws: int = setting(2000, "resamplings of the test movies")
     level: float = setting(0.95, "coverage of the intervals")
     device: str = setting("auto", "auto takes cuda, then mps, then cpu")
-    out: str = setting("predicted", "folder of tables, figures and nets; what it holds is kept")
+    out: str = setting("runs/mounds", "folder of tables, figures and nets; what it holds is kept")
 
     def __post_init__(self) -> None:
         if not self.given or min(self.given) < 1 or sorted(set(self.given)) != list(self.given):
