@@ -53,12 +53,21 @@ def test_mounds_are_circled_where_they_are(shown):
 
 def test_the_curves_are_of_all_models(shown):
     figure = drawn(rollout_page(shown, "cnn", "a dish"))
-    spectra = next(a for a in figure.axes if a.get_title(loc="left").startswith("structure"))
-    names = [text.get_text() for text in spectra.get_legend().get_texts()]
+    names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["truth", "cnn", "persistence", "drift (none)", "flat (none)"]
     tips = next(a for a in figure.axes if "singularities" in a.get_title(loc="left"))
     number = shown["truth"].waves.series["n_singularities"]
     np.testing.assert_array_equal(tips.lines[0].get_ydata(), number)
+
+
+def test_many_models_stand_under_one_another(shown):
+    more = shown | {f"model {i}": shown["cnn"] for i in range(6)}
+    figure = drawn(rollout_page(more, "cnn", "a dish"))
+    first, seventh = figure.axes[0].get_position(), figure.axes[6].get_position()
+    assert figure.axes[6].get_title(loc="left").startswith("model 1")
+    assert seventh.x0 == pytest.approx(first.x0, abs=0.01)
+    assert seventh.y1 < first.y0
+    assert figure.get_size_inches()[0] < 15
 
 
 def test_a_flat_movie_without_units_is_drawn():

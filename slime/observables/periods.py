@@ -2,6 +2,7 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
+from scipy.fft import rfft
 
 from slime.errors import SlimeError
 from slime.observables.fields import check_positive, counted, row_slabs
@@ -50,7 +51,7 @@ def period_map(
     n_padded = PADDING * n
     for rows in row_slabs(field.shape, 8 * n_padded * field.shape[2]):
         series = field[:, rows].reshape(n, -1).astype(np.float64)
-        whole = np.isfinite(series).all(axis=0)
+        whole = np.isfinite(series).all(axis=0) & (series != series[0]).any(axis=0)
         found = np.full(series.shape[1], np.nan)
         centred = _without_line(series[:, whole])
         found[whole] = _repeating(
@@ -73,7 +74,7 @@ def _peaks(
 ) -> Float[np.ndarray, " p"]:
     """Periods in frames of the highest peak in the band; NaN where that is no peak."""
     window = np.hanning(len(series) + 2)[1:-1]
-    power = np.abs(np.fft.rfft(series * window[:, None], n_padded, axis=0)) ** 2
+    power = np.abs(np.asarray(rfft(series * window[:, None], n_padded, axis=0))) ** 2
     first = max(int(np.ceil(n_padded / longest)), 1)
     last = min(int(n_padded / shortest), len(power) - 2)
     if last < first or not power.size:
@@ -105,7 +106,7 @@ def _repeating(
     The correlation at a lag between frames is the cosine series of the padded power spectrum.
     """
     n = len(series)
-    power = np.abs(np.fft.rfft(series, n_padded, axis=0)) ** 2
+    power = np.abs(np.asarray(rfft(series, n_padded, axis=0))) ** 2
     power[1 : (n_padded + 1) // 2] *= 2  # the negative frequencies
     lag = np.where(np.isfinite(periods), periods, 0)
     turns = np.arange(len(power))[:, None] * (2 * np.pi / n_padded) * lag

@@ -16,6 +16,7 @@ from slime.plots.skill import DASHES, OTHERS
 from slime.plots.style import BLUE, GREY, ORANGE, short_name, tidy
 
 TRUTH = "truth"
+N_COLUMNS = 6  # pictures side by side
 
 
 def rollout_page(shown: Mapping[str, Seen], net: str, where: str) -> Figure:
@@ -26,21 +27,28 @@ def rollout_page(shown: Mapping[str, Seen], net: str, where: str) -> Figure:
         net: the model drawn boldly.
         where: of what is shown, for the title.
     """
-    n, truth = len(shown), shown[TRUTH]
+    truth, n = shown[TRUTH], min(len(shown), N_COLUMNS)
+    n_blocks = -(-len(shown) // n)
     height, width = truth.field.frames.shape[1:]
     side = 2.1 * min(max(height / width, 0.4), 2)
-    figure = Figure(figsize=(2.1 * n + 1.2, 2 * side + 4.2), layout="constrained")
-    rows = figure.add_gridspec(2, 1, height_ratios=[2 * side, 3.2])
-    grid = rows[0].subgridspec(2, n + 1, width_ratios=[*[1.0] * n, 0.05])
-    places = [[figure.add_subplot(grid[i, k]) for k in range(n)] for i in range(2)]
-    _frames(places[0], shown)
-    _periods(figure, places[1], figure.add_subplot(grid[1, n]), shown)
+    figure = Figure(
+        figsize=(max(2.1 * n, 8) + 1.2, 2 * n_blocks * side + 4.2), layout="constrained"
+    )
+    rows = figure.add_gridspec(2, 1, height_ratios=[2 * n_blocks * side, 3.2])
+    grid = rows[0].subgridspec(2 * n_blocks, n + 1, width_ratios=[*[1.0] * n, 0.05])
+    above, below = (
+        [figure.add_subplot(grid[2 * (k // n) + i, k % n]) for k in range(len(shown))]
+        for i in range(2)
+    )
+    _frames(above, shown)
+    _periods(figure, below, figure.add_subplot(grid[1, n]), shown)
     lines = rows[1].subgridspec(1, 3)
     last, *others = (figure.add_subplot(lines[i]) for i in range(3))
     for axes, draw in zip((last, *others), (_spectra, _tips, _variance), strict=True):
         draw(axes, shown, net)
         tidy(axes)
-    last.legend(fontsize=8, frameon=False, handlelength=2.6)
+    look: dict[str, Any] = {"fontsize": 8, "frameon": False, "handlelength": 2.6}
+    figure.legend(*last.get_legend_handles_labels(), loc="outside lower center", ncols=6, **look)
     figure.suptitle(short_name(where, 110), fontsize=10, x=0.01, ha="left")
     return figure
 
@@ -56,7 +64,8 @@ def _frames(places: list[Axes], shown: Mapping[str, Seen]) -> None:
         if moment is not None and moment.mounds.n:
             y, x = moment.mounds.position_um.T / seen.pixel_um
             axes.scatter(x, y, s=45, facecolors="none", edgecolors=ORANGE)
-    places[0].set_ylabel(f"lead {truth.n_leads},\nmounds circled", fontsize=9)
+    for axes in places[::N_COLUMNS]:
+        axes.set_ylabel(f"lead {truth.n_leads},\nmounds circled", fontsize=9)
     pixel = truth.pixel_um if truth.field.units.length == "um" else None
     scale_bar(places[0], truth.field.frames.shape[2], pixel)
 
@@ -77,7 +86,8 @@ def _periods(figure: Figure, places: list[Axes], beside: Axes, shown: Mapping[st
             axes.set_title(f"{middle:.4g} {seen.field.units.time}", fontsize=9, loc="left")
         else:
             axes.set_title("no waves" if seen.lost is None else "lost", fontsize=9, loc="left")
-    places[0].set_ylabel("period\n(gray: none)", fontsize=9)
+    for axes in places[::N_COLUMNS]:
+        axes.set_ylabel("period\n(gray: none)", fontsize=9)
     if drawn is None:
         beside.set_axis_off()
     else:
