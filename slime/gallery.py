@@ -71,7 +71,7 @@ ENTRIES = (
     Entry(
         "target",
         "Dictyostelium: targets",
-        "A place that keeps exciting itself sends out rings.",
+        "Rings of cAMP run out, one after another.",
         "dictyostelium_fields",
         {**_WAVES, "size_px": 128, "n_frames": 60, "warm_up_min": 30.0, "pulses_per_mm2": 0.4},
         seed=5,
