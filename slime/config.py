@@ -144,6 +144,11 @@ def merged(tree: Any, change: Any) -> Any:
         return OmegaConf.merge(tree, change)
     except OmegaConfBaseException as error:
         raise SlimeError(in_one_line(error, RunConfig)) from error
+    except TypeError as error:
+        raise SlimeError(
+            "a setting is given twice, as a list and as {name: value}: give one kind for it "
+            f"({in_one_line(error, RunConfig)})"
+        ) from error
 
 
 def as_config(tree: Any) -> RunConfig:

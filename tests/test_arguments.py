@@ -45,6 +45,7 @@ def test_each_shipped_config_loads(name):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (["data.shares={train: 1}", "data.shares=[1, 2]"], r"given twice, as a list and as"),
         (["optim.pushforward=true"], r"window\.n_out=1 must be at least 2"),
         (["optim.ema=1"], r"optim\.ema=1\.0 must be at least 0 and below 1"),
         (["optim.noise=-1"], r"optim\.noise=-1\.0 must be 0 or more"),
