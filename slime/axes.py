@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 import numpy as np
 import zarr
 
-from slime.errors import SlimeError, StoreError, one_line
+from slime.errors import SlimeError, StoreError, one_line, quoted
 
 Axis = Literal["movie", "time", "channel", "z", "y", "x"]
 FRAME_AXES = ("time", "channel", "y", "x")
@@ -62,8 +62,8 @@ def named_axes(words: Sequence[str] | None, shape: Sequence[int], label: str) ->
     for word, name in zip(words, names, strict=True):
         if name is None:
             raise SlimeError(
-                f"{label}: axis {word!r} is none of movie, time, channel, z, y, x: name the axes "
-                f"with these words in data.axes, one for each of {tuple(shape)}, for instance "
+                f"{label}: axis {quoted(word)} is none of movie, time, channel, z, y, x: name the "
+                f"axes with these words in data.axes, one for each of {tuple(shape)}, for instance "
                 f"data.axes={EXAMPLES.get(len(shape), 'time,y,x')}"
             )
     if not {"time", "y", "x"} <= set(names) or len(set(names)) < len(names):

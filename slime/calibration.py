@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from slime.axes import Axis, coordinate, values_of
 from slime.contents import Contents
-from slime.errors import SlimeError, TimeAxisError, one_line
+from slime.errors import SlimeError, TimeAxisError, one_line, quoted
 from slime.ome import Image
 
 SECONDS = {
@@ -93,7 +93,7 @@ def _ome_times(image: Image, axes: Sequence[str], label: str) -> tuple[float, fl
 
 def _unknown_unit(unit: str, label: str) -> TimeAxisError:
     return TimeAxisError(
-        f"{label}: time is in {unit!r}, which is none of {', '.join(SECONDS)}: give "
+        f"{label}: time is in {quoted(unit)}, which is none of {', '.join(SECONDS)}: give "
         "data.frame_interval_s"
     )
 
@@ -107,7 +107,7 @@ def _seconds(stored: zarr.Array, label: str) -> Float[np.ndarray, " t"] | None:
             coord = xr.decode_cf(xr.Dataset({"time": coord}))["time"].variable
         except Exception as error:  # pandas and cftime refuse in many ways
             raise TimeAxisError(
-                f"{label}: time in {unit!r} cannot be understood ({one_line(error)}): give "
+                f"{label}: time in {quoted(unit)} cannot be understood ({one_line(error)}): give "
                 "data.frame_interval_s"
             ) from error
     values = coord.values

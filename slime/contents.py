@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import zarr
 
 from slime.axes import check_attributes
-from slime.errors import SlimeError, StoreError, nearest, one_line
+from slime.errors import SlimeError, StoreError, nearest, one_line, quoted
 from slime.labels import inside_store, store_label
 from slime.nodes import open_node
 from slime.ome import Image, image_of, members
@@ -110,7 +110,8 @@ def _level(group: zarr.Group, image: Image, label: str) -> Contents:
     found = member(group, image.path, label)
     if not isinstance(found, zarr.Array):
         raise StoreError(
-            f"{label}: the OME metadata name a level {image.path!r}, but there is no such array"
+            f"{label}: the OME metadata name a level {quoted(image.path)}, but there is no such "
+            "array"
         )
     return Contents(found, group, label, image)
 

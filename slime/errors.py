@@ -35,6 +35,17 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
+def quoted(word: object, most: int = 80) -> str:
+    """What a store says, in quotes and on one line, a long saying cut in the middle.
+
+    >>> quoted("ms"), quoted(10**99, most=9)
+    ("'ms'", "'1000…000'")
+    """
+    text = str(word)
+    part = (most - 1) // 2
+    return repr(text if len(text) <= most else f"{text[:part]}…{text[1 - part :]}")
+
+
 def span_text(frames: Sequence[int] | Int[np.ndarray, " frames"]) -> str:
     """Frame numbers as short text: runs as 'a to b', long lists cut with their count said.
 

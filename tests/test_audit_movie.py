@@ -77,6 +77,7 @@ def test_help_is_help(main, capsys):
     assert "memory_gib=2.0" in said
 
 
+@pytest.mark.slow
 def test_a_dask_scheduler_finds_the_same(main, bare, here):
     from distributed import LocalCluster
 

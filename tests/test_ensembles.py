@@ -66,6 +66,7 @@ def test_each_movie_is_the_one_made_alone(tmp_path, where):
     assert stores[0].attrs["seed"] == 2
 
 
+@pytest.mark.slow
 def test_complete_movies_stay_and_a_movie_of_other_settings_is_refused_first(tmp_path):
     paths = [tmp_path / "many" / f"sgro seed={seed}.zarr" for seed in (0, 1)]
     make_movies("sgro", paths, seeds=[0, 1], **parse_ensemble(_words(tmp_path))[0].settings)

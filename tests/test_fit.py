@@ -317,6 +317,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in kB on Linux")
+@pytest.mark.slow
 def test_evaluation_of_more_windows_takes_no_more_memory():
     """Small arrays that outlive a batch would pin the memory of the large ones around them."""
     done = subprocess.run(

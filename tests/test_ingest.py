@@ -414,6 +414,7 @@ def _main(*words: Any) -> int:
     return named["main"]([str(w) for w in words])
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_it_did(source, tmp_path):
     done = _run(source, f"out={tmp_path / 'b c.zarr'}", "data.frame_interval_s=20")
     assert (done.returncode, done.stderr) == (0, "")
@@ -496,6 +497,7 @@ def test_conversions_killed_again_and_again_end_as_one_never_killed(tmp_path):
     assert names == {"a.tif", "whole.zarr", *(f"cut-{k}.zarr" for k in range(4))}
 
 
+@pytest.mark.slow
 def test_killed_at_a_random_block_it_goes_on_to_the_same_store(source, tmp_path):
     """SIGKILL in the middle of the n-th block, from inside; the rest is written by the next run."""
     kill = (

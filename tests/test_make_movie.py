@@ -82,6 +82,7 @@ def test_help_lists_keys_with_default_and_meaning():
     assert any(line.split()[:1] == ["n_movies=1"] for line in lines)
 
 
+@pytest.mark.slow
 def test_the_command_makes_a_movie_and_says_where(tmp_path):
     code, out, err = _run("dictyostelium", f"out={tmp_path / 'a b.zarr'}", *SHORT)
     assert (code, err) == (0, "")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from test_train_slime import QUICK, script, waves
+from test_train_slime import MEASURED, script, waves
 
 from slime.errors import SlimeError
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory):
     write(folder / "a dish.zarr", waves(N))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        script("train_slime")(["a dish.zarr", "out=run", *OPENING, *QUICK])
+        script("train_slime")(["a dish.zarr", "out=run", *OPENING, *MEASURED])
     return folder
 
 
@@ -68,6 +68,7 @@ def test_a_run_s_movie_is_measured_as_the_run_opened_it_without_its_test_frames(
     assert (here / "seen/a dish/observables_0.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_frames_of_test_change_nothing(measure):
     here = measure("run", "out=one")
     start = splits(here)["test"][0]
@@ -79,6 +80,7 @@ def test_frames_of_test_change_nothing(measure):
     assert not (here / "ledger.jsonl").exists()
 
 
+@pytest.mark.slow
 def test_the_forecasts_are_measured_as_the_run_measured_them_or_as_asked(measure):
     here = measure("run", "out=seen")
     run = pd.read_csv(here / "run" / "observables.csv")

@@ -81,6 +81,7 @@ def test_gain_and_offset_are_found_beside_the_rates(dish):
 
 
 # torch scripts its own formulas the first time
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.torch.jit.script:DeprecationWarning")
 def test_differences_agree_with_the_derivative_of_the_simulator(dish):
     """Forward-mode differentiation of the same simulation in float64."""
@@ -149,6 +150,7 @@ def test_the_noise_of_frames_is_told_from_their_slopes():
     assert noise_level(smooth).item() == pytest.approx(0, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_movie_of_noise_or_of_another_world_says_nan_and_why(dish):
     _, spec = dish
     generator = torch.Generator().manual_seed(0)
@@ -184,6 +186,7 @@ def test_the_fields_of_the_world_are_stored_as_they_are(tmp_path):
         make_movies("dictyostelium_fields", [tmp_path / "x.zarr"], seeds=[0], show_hidden=2)
 
 
+@pytest.mark.slow
 def test_the_command_recovers_a_stored_movie(main, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     settings = {"size_px": 12, "dx_mm": 0.1, "dt_min": 0.02, "move_min": 0.02, "k_e_per_min": 7.0}

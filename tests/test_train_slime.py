@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,10 @@ from baselines import BASELINES
 from slime.errors import SlimeError
 from slime.files import read_lines
 from slime.movie import open_movie
+from slime.nets import NetKind
 
 ROOT = Path(__file__).resolve().parents[1]
-QUICK = (
+MEASURED = (
     "optim.epochs=2",
     "net.width=4",
     "net.depth=2",
@@ -31,6 +33,7 @@ QUICK = (
     "score.draws=20",
     "tracking.wandb=disabled",
 )
+QUICK = (*MEASURED, "score.observables=false")
 
 
 def script(name):
@@ -61,7 +64,7 @@ def train(*words):
 
 
 def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
-    train(store, f"out={tmp_path / 'run'}", "test=true", *QUICK)
+    train(store, f"out={tmp_path / 'run'}", "test=true", *MEASURED)
     run = tmp_path / "run"
     names = {p.name for p in run.iterdir()}
     assert {"config.yaml", "environment.json", "metrics.jsonl", "best.pt", "last.pt"} <= names
@@ -90,7 +93,7 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
 
 
 def test_observables_of_rollouts_are_scores_of_every_model_and_can_be_left_out(store, tmp_path):
-    train(store, f"out={tmp_path / 'run'}", *QUICK)
+    train(store, f"out={tmp_path / 'run'}", *MEASURED)
     seen = pd.read_csv(tmp_path / "run" / "observables.csv")
     assert set(seen.model) == {"truth", "cnn", *BASELINES}
     # a wave of 9 frames in the 9 frames of val, of which two are given
@@ -98,12 +101,13 @@ def test_observables_of_rollouts_are_scores_of_every_model_and_can_be_left_out(s
     still = seen.query("model == 'persistence' and score == 'density_variance'")
     assert sorted(still.lead) == [1, 2, 3, 4, 6, 7]
     assert still.value.nunique() == 1
-    train(store, f"out={tmp_path / 'off'}", "score.observables=false", *QUICK)
+    train(store, f"out={tmp_path / 'off'}", "score.observables=false", *MEASURED)
     assert not (tmp_path / "off" / "observables.csv").exists()
     with pytest.raises(SlimeError, match="observables=sometimes must be auto, true or false"):
-        train(store, f"out={tmp_path / 'no'}", "score.observables=sometimes", *QUICK)
+        train(store, f"out={tmp_path / 'no'}", "score.observables=sometimes", *MEASURED)
 
 
+@pytest.mark.slow
 def test_the_table_can_be_made_again_from_the_checkpoint_and_the_store(store, tmp_path):
     train(store, f"out={tmp_path / 'run'}", *QUICK)
     first = pd.read_csv(tmp_path / "run" / "scores.csv")
@@ -111,8 +115,9 @@ def test_the_table_can_be_made_again_from_the_checkpoint_and_the_store(store, tm
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "run" / "scores.csv"), first)
 
 
+@pytest.mark.slow
 def test_training_leaves_the_test_split_closed_until_asked(store, tmp_path, capsys):
-    train(store, f"out={tmp_path / 'run'}", *QUICK)
+    train(store, f"out={tmp_path / 'run'}", *MEASURED)
     assert set(pd.read_csv(tmp_path / "run" / "scores.csv").split) == {"val"}
     assert set(pd.read_csv(tmp_path / "run" / "observables.csv").split) == {"val"}
     assert not (tmp_path / "ledger.jsonl").exists()
@@ -150,10 +155,12 @@ def test_test_frames_change_no_weight_and_no_baseline(store, tmp_path):
     pd.testing.assert_frame_equal(first, second)
 
 
-@pytest.mark.parametrize("kind", ["frame_mlp", "patch_mlp"])
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", get_args(NetKind))
 @pytest.mark.parametrize("n_in", [1, 3])
 def test_every_net_and_window_trains(store, tmp_path, kind, n_in):
-    train(store, f"out={tmp_path / 'run'}", f"net.kind={kind}", f"window.n_in={n_in}", *QUICK)
+    asked = (f"net.kind={kind}", "net.depth=3", "net.modes=2", f"window.n_in={n_in}")
+    train(store, f"out={tmp_path / 'run'}", *QUICK, *asked)
     assert kind in set(pd.read_csv(tmp_path / "run" / "scores.csv").model)
 
 
@@ -186,6 +193,7 @@ def test_bare_lab_arrays_with_blanks_and_a_twin_train_together(tmp_path, capsys)
     assert "dish 1 every 3rd is a twin of dish 1" in said
 
 
+@pytest.mark.slow
 def test_whole_experiments_can_be_held_out(tmp_path):
     for i in range(3):
         lab_store(tmp_path / f"dish {i}.zarr", waves(seed=i, n=40))
@@ -303,6 +311,7 @@ def test_a_mistake_ends_with_code_2_and_one_line_without_traceback():
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_the_statistics_are_computed_by_a_dask_scheduler_where_one_is_named(store, tmp_path):
     from distributed import LocalCluster
 
