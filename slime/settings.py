@@ -54,7 +54,10 @@ def spec_from_words(spec: type[Spec], words: Sequence[str]) -> Spec:
         for word in words:
             key, _, text = word.partition("=")
             # as text, which the field's kind turns into a number: YAML would read 1:30 as 90
-            tree = OmegaConf.merge(tree, {key: None if text in ("", "null") else text})
+            value: Any = None if text in ("", "null") else text
+            if text.startswith("[") and text.endswith("]"):
+                value = [part.strip() for part in text[1:-1].split(",") if part.strip()]
+            tree = OmegaConf.merge(tree, {key: value})
         read: Any = OmegaConf.to_object(tree)
         return read
     except OmegaConfBaseException as error:

@@ -5,6 +5,9 @@ from benchmarks.feed_table import goal_rows, summary
 from benchmarks.feeds import CONTESTANTS, SPAN, Feed
 from benchmarks.measure import check_delivery, corners, missing, run_epoch
 from benchmarks.movies import Layout, numbered_noise, write_well, write_zarr
+from benchmarks.stream import FeedSettings
+from slime.errors import SlimeError
+from slime.settings import spec_from_words
 
 N, SIZE = 300, 16
 
@@ -82,3 +85,10 @@ def test_the_slower_or_the_faster_of_two_is_what_a_goal_is_measured_by():
     goals = {row["goal"]: row["value"] for row in goal_rows(rows)}
     assert goals["streaming by zarr-python / slower of its decode and fresh"] == 4
     assert goals["streaming / xbatcher or random reads"] == 10
+
+
+def test_a_setting_that_is_a_list_is_read_from_a_word():
+    read = spec_from_words(FeedSettings, ["contestants=[slime, fresh]", "rounds=3"])
+    assert (read.contestants, read.rounds) == (["slime", "fresh"], 3)
+    with pytest.raises(SlimeError, match=r"'frsh' is none of .* did you mean fresh"):
+        spec_from_words(FeedSettings, ["contestants=[frsh]"])
