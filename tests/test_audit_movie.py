@@ -1,30 +1,22 @@
 """The command as a user types it: exit codes, what it prints, what it writes."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import matplotlib.image
 import numpy as np
 import pytest
 from dishes import dish, movie
+from scripts_by_name import script
 
 from slime.audit import audit
 from slime.command import run_command
 from slime.errors import SlimeError
 from slime.plots.audit import audit_page
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture
 def main():
-    spec = importlib.util.spec_from_file_location("audit_movie", ROOT / "scripts/audit_movie.py")
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
+    return script("audit_movie")
 
 
 @pytest.fixture

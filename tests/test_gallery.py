@@ -1,6 +1,5 @@
 """The gallery: a movie's command is what made it, none is made twice, the page asks nobody."""
 
-import importlib.util
 import re
 import shlex
 from dataclasses import replace
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from scripts_by_name import script
 
 from slime.errors import SlimeError
 from slime.gallery import ENTRIES, Entry, make_gallery, parameters_of, parse_words
@@ -17,7 +17,6 @@ from slime.plots.movie_gif import movie_gif
 from slime.simulate import make_movies
 from slime.simulate.command import parse_command
 
-ROOT = Path(__file__).resolve().parents[1]
 BRIEF = {"n_frames": 3, "size_px": 24, "warm_up_min": 0.0}
 
 
@@ -29,15 +28,6 @@ def brief(entry):
     if entry.world == "lookalike":
         settings |= {"n_z": 2, "n_blank": 1}
     return replace(entry, settings=settings)
-
-
-def script():
-    spec = importlib.util.spec_from_file_location("gallery", ROOT / "scripts/gallery.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 @pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
@@ -158,7 +148,7 @@ def test_words_choose_movies_and_mistakes_are_told(tmp_path, monkeypatch, capsys
     (tmp_path / "file").write_text("")
     with pytest.raises(SlimeError, match=r"out=.*file/in cannot be made: Not a directory"):
         make_gallery(tmp_path / "file" / "in", [])
-    assert script()(["--help"]) == 0
+    assert script("gallery")(["--help"]) == 0
     assert "spiral" in capsys.readouterr().out
 
 

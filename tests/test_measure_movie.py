@@ -1,12 +1,10 @@
 """The command as a user types it: tables of movies with and without units, masks and gaps."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scripts_by_name import script
 
 from slime.command import run_command
 from slime.errors import SlimeError
@@ -14,19 +12,11 @@ from slime.frames import GIB
 from slime.observables.reading import needed_nbytes, read_field
 from slime.observables.table import Row, csv_text, mean_row, spread_row
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture
 def main(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = ROOT / "scripts/measure_movie.py"
-    spec = importlib.util.spec_from_file_location("measure_movie", path)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
+    return script("measure_movie")
 
 
 def waves(n=90, y=20, x=30):

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import zarr
-from test_train_slime import MEASURED, script, waves
+from scripts_by_name import script
+from test_train_slime import MEASURED, waves
 
 from slime.errors import SlimeError
 

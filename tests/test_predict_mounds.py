@@ -1,6 +1,5 @@
 """The command as a user types it: a study whose answer is known, stopped and gone on with."""
 
-import importlib.util
 import io
 import shutil
 from contextlib import redirect_stdout
@@ -11,12 +10,12 @@ import pandas as pd
 import pytest
 import zarr
 from gathered import pixels
+from scripts_by_name import script
 
 from slime.aggregation import forecasts, parse_words
 from slime.command import run_command
 from slime.errors import SlimeError, StoreError
 
-ROOT = Path(__file__).resolve().parents[1]
 QUICK = ["given=[3,7]", "seeds=2", "draws=50", "heat.net.width=4", "heat.net.depth=2",
          "heat.net.kind=unet", "heat.epochs=2", "roll.optim.epochs=1", "roll.step_min=2",
          "roll.n_in=1", "roll.net.width=4", "roll.net.depth=2", "roll.hop=2", "bin=1",
@@ -24,20 +23,10 @@ QUICK = ["given=[3,7]", "seeds=2", "draws=50", "heat.net.width=4", "heat.net.dep
          "data.frame_interval_s=60", "data.pixel_um=100", "data.channels=null"]  # fmt: skip
 
 
-def script_main():
-    path = ROOT / "scripts/predict_mounds.py"
-    spec = importlib.util.spec_from_file_location("predict_mounds", path)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
-
-
 @pytest.fixture
 def main(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    return script_main()
+    return script("predict_mounds")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +43,7 @@ def whole(stores, tmp_path_factory):
     """The folder of a study that was never stopped, and what it printed."""
     folder = tmp_path_factory.mktemp("studies") / "whole"
     with redirect_stdout(io.StringIO()) as said:
-        script_main()([*stores, *QUICK, f"out={folder}"])
+        script("predict_mounds")([*stores, *QUICK, f"out={folder}"])
     return folder, said.getvalue()
 
 

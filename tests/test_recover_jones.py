@@ -1,11 +1,9 @@
 """Sensors of Jones' agents: regression on a known surface, blind to the camera, refusals."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
+from scripts_by_name import script
 
 from slime.errors import SlimeError
 from slime.recover.jones import (
@@ -23,19 +21,11 @@ from slime.simulate import make_movies
 from slime.simulate.physarum_film import PhysarumCameraSpec
 from slime.simulate.physarum_spec import PhysarumSpec
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 @pytest.fixture
 def main(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = ROOT / "scripts/recover_physics.py"
-    spec = importlib.util.spec_from_file_location("recover_physics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
+    return script("recover_physics")
 
 
 def measured(parameters, noise, seed=0):

@@ -1,8 +1,6 @@
 """sigma and k_e from movies of g: exact without noise, unbiased with it, else silent."""
 
-import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,6 +8,7 @@ import pytest
 import torch
 import torch.autograd.forward_ad as forward
 import xarray as xr
+from scripts_by_name import script
 
 from slime.command import run_command
 from slime.errors import SlimeError
@@ -21,19 +20,12 @@ from slime.simulate import make_movies
 from slime.simulate.dictyostelium import advanced, initial_state
 from slime.simulate.dictyostelium_fields import FieldsSpec
 
-ROOT = Path(__file__).resolve().parents[1]
 MINUTES = INTERVAL_S / 60
 
 
 @pytest.fixture(scope="module")
 def main():
-    path = ROOT / "scripts/recover_physics.py"
-    spec = importlib.util.spec_from_file_location("recover_physics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
+    return script("recover_physics")
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
 """Stencils and diffusion of fields made by known steps: exact without noise, unbiased with it."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
 import zarr
 from scipy.ndimage import convolve
+from scripts_by_name import script
 
 from slime.errors import SlimeError
 from slime.recover.diffusion import fit_diffusion
@@ -16,20 +14,13 @@ from slime.recover.stencil_study import SPREAD, diffusing
 from slime.recover.truth import Trial, mean_interval, share_interval, summaries
 from slime.simulate import make_movies
 
-ROOT = Path(__file__).resolve().parents[1]
 FIVE_POINTS = np.array([[0, 1, 0], [1, -4, 1], [0, 1, 0]])
 
 
 @pytest.fixture
 def main(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    path = ROOT / "scripts/recover_physics.py"
-    spec = importlib.util.spec_from_file_location("recover_physics", path)
-    assert spec is not None
-    assert spec.loader is not None
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
-    return script.main
+    return script("recover_physics")
 
 
 def fed_field(n_frames=14, y=17, x=23, spread=0.1, decay=0.07, feed=0.03, seed=0):

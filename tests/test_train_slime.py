@@ -1,6 +1,5 @@
 """The main job from its command line: stores in, a scored run out, one line a mistake."""
 
-import importlib.util
 import json
 import os
 import signal
@@ -16,6 +15,7 @@ import pytest
 import torch
 import xarray as xr
 import zarr
+from scripts_by_name import script
 
 from baselines import BASELINES
 from slime.errors import SlimeError
@@ -34,13 +34,6 @@ MEASURED = (
     "tracking.wandb=disabled",
 )
 QUICK = (*MEASURED, "score.observables=false")
-
-
-def script(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "scripts" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.main
 
 
 def waves(n=60, y=12, x=14, seed=0):
