@@ -15,7 +15,7 @@ from slime.config import (
     run_tree,
 )
 from slime.errors import SlimeError, nearest
-from slime.settings import settings_help, settings_of
+from slime.settings import is_setting, names_and_settings, settings_help, settings_of
 
 FREE_ON_RESUME = ("out", "resume", "test", "device", "score", "landscape", "tracking")
 DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
@@ -29,14 +29,11 @@ def load_config(arguments: Sequence[str]) -> tuple[RunConfig, str]:
     Raises:
         SlimeError: an unknown key (names the nearest), a value of the wrong kind, no such file.
     """
-    files = [a for a in arguments if a.endswith((".yaml", ".yml")) and not is_setting(a)]
-    settings = [a for a in arguments if is_setting(a)]
-    stores = [a for a in arguments if a not in files and a not in settings]
+    names, settings = names_and_settings(arguments)
+    files = [name for name in names if name.endswith((".yaml", ".yml"))]
+    stores = [name for name in names if name not in files]
     if len(files) > 1:
         raise SlimeError(f"one config at a time, not {len(files)}: {', '.join(files)}")
-    for word in stores:
-        if word.startswith("-"):
-            raise SlimeError(f"unknown option {word}: settings are written key=value; see --help")
     resumed = _resumed(files, stores, settings)
     if resumed is not None:
         return resumed
@@ -159,14 +156,6 @@ def _count(given: dict[str, str], key: str, default: int | None) -> int | None:
     if not text.isdigit():
         raise SlimeError(f"{key}={text} must be a whole number")
     return int(text)
-
-
-def is_setting(word: str) -> bool:
-    """Whether a word is key=value, and no file of that name."""
-    if Path(word).exists():  # a store may have an equals sign in its name
-        return False
-    key, equals, _ = word.partition("=")
-    return bool(equals) and key.replace(".", "").replace("_", "").isalnum() and key[0].isalpha()
 
 
 def read_yaml(path: str) -> Any:

@@ -17,7 +17,7 @@ from slime.likeness import find_likenesses
 from slime.opening import OpeningSpec
 from slime.prepare import open_stores
 from slime.progress import Progress
-from slime.settings import setting, settings_help, spec_from_words
+from slime.settings import names_and_settings, setting, settings_help, spec_from_words
 from slime.twins import find_links
 
 SEVERITIES = ("error", "warning", "note")
@@ -37,17 +37,8 @@ def parse_words(words: Sequence[str]) -> tuple[list[str], AuditSpec]:
     Raises:
         SlimeError: no store, one given twice, an unknown key or a value that cannot be.
     """
-    is_setting = [
-        "=" in word
-        and word.split("=")[0].replace(".", "").replace("_", "").isalnum()
-        and not Path(word).exists()
-        for word in words
-    ]
-    stores = [w for w, setting in zip(words, is_setting, strict=True) if not setting]
-    given = [w.removeprefix("data.") for w, s in zip(words, is_setting, strict=True) if s]
-    odd = [w for w in stores if w.startswith("-")]
-    if odd:
-        raise SlimeError(f"unknown option {odd[0]}: settings are written key=value; see --help")
+    stores, settings = names_and_settings(words)
+    given = [word.removeprefix("data.") for word in settings]
     if not stores:
         raise SlimeError("name a store, or several; --help lists the settings")
     places = [Path(store).expanduser().resolve() for store in stores]

@@ -11,7 +11,7 @@ import torch
 
 from slime.errors import SlimeError, StoreError
 from slime.files import write_aside
-from slime.nets import NetSpec, build_net
+from slime.nets import NetSpec, net_of
 from slime.optim import OptimSpec
 from slime.scale import Standardizer
 from slime.stepper import Stepper, weights_hash
@@ -64,17 +64,11 @@ def shape_of(spec: WindowSpec, train: WindowStream) -> Shape:
 
 def build_stepper(net: NetSpec, shape: Shape, scale: Standardizer) -> Stepper:
     """A fresh stepper; weights are drawn from torch's current state."""
-    built = build_net(
-        net.kind,
+    built = net_of(
+        net,
         n_in=shape.n_in,
         channels=len(shape.channels),
         size=(shape.height, shape.width),
-        width=net.width,
-        depth=net.depth,
-        kernel=net.kernel,
-        modes=net.modes,
-        dropout=net.dropout,
-        edges=net.edges,
     )
     return Stepper(scale, built, net.head, shape.n_in)
 

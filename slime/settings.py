@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from omegaconf import OmegaConf
@@ -39,6 +40,28 @@ def settings_help(spec: type) -> str:
         f"  {name}={_as_yaml(default)}".ljust(38) + meaning
         for name, _, default, meaning in settings_of(spec)
     )
+
+
+def is_setting(word: str) -> bool:
+    """Whether a word is key=value, and no file of that name."""
+    if Path(word).exists():  # a store may have an equals sign in its name
+        return False
+    key, equals, _ = word.partition("=")
+    return bool(equals) and key.replace(".", "").replace("_", "").isalnum() and key[0].isalpha()
+
+
+def names_and_settings(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that name a file, and those that are key=value.
+
+    Raises:
+        SlimeError: a word that begins with a dash.
+    """
+    settings = [word for word in words if is_setting(word)]
+    names = [word for word in words if word not in settings]
+    for word in names:
+        if word.startswith("-"):
+            raise SlimeError(f"unknown option {word}: settings are written key=value; see --help")
+    return names, settings
 
 
 def spec_from_words(spec: type[Spec], words: Sequence[str]) -> Spec:

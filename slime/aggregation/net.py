@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from slime.nets import NetSpec, build_net
+from slime.nets import NetSpec, net_of
 
 
 class HeatNet(nn.Module):
@@ -28,18 +28,7 @@ class HeatNet(nn.Module):
         super().__init__()
         self.register_buffer("mean", mean.clone())
         self.register_buffer("std", std.clone())
-        self.net = build_net(
-            net.kind,
-            n_in=len(mean),
-            channels=1,
-            size=size,
-            width=net.width,
-            depth=net.depth,
-            kernel=net.kernel,
-            modes=net.modes,
-            dropout=net.dropout,
-            edges=net.edges,
-        )
+        self.net = net_of(net, n_in=len(mean), channels=1, size=size)
 
     @property
     def receptive_radius(self) -> int | None:

@@ -9,13 +9,13 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from slime.aggregation.spec import AggregationSpec
-from slime.arguments import is_setting, parsed, read_yaml
+from slime.arguments import parsed, read_yaml
 from slime.config import config_yaml, unlocked
 from slime.ensembles import Member, make_ensemble
 from slime.errors import SlimeError
 from slime.files import write_text
 from slime.progress import Progress
-from slime.settings import in_one_line, settings_help, settings_of
+from slime.settings import in_one_line, names_and_settings, settings_help, settings_of
 
 USAGE = "usage: python scripts/predict_mounds.py [CONFIG.yaml] [STORE ...] [key=value ...] out=PATH"
 DEFAULT = Path(__file__).resolve().parents[2] / "configs" / "mounds.yaml"
@@ -30,12 +30,9 @@ def parse_words(words: Sequence[str]) -> AggregationSpec:
     Raises:
         SlimeError: an unknown key (names the nearest), a value of the wrong kind, no such file.
     """
-    settings = [word for word in words if is_setting(word)]
-    files = [w for w in words if w.endswith((".yaml", ".yml")) and w not in settings]
-    stores = [word for word in words if word not in files and word not in settings]
-    odd = [word for word in stores if word.startswith("-")]
-    if odd:
-        raise SlimeError(f"unknown option {odd[0]}: settings are written key=value; see --help")
+    names, settings = names_and_settings(words)
+    files = [name for name in names if name.endswith((".yaml", ".yml"))]
+    stores = [name for name in names if name not in files]
     if len(files) > 1:
         raise SlimeError(f"one config at a time, not {len(files)}: {', '.join(files)}")
     file = files[0] if files else (str(DEFAULT) if DEFAULT.exists() else None)

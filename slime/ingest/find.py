@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from slime.axes import axis_words
+from slime.chunks import METADATA
 from slime.errors import MissingStoreError, SlimeError, nearest
 from slime.ingest import hdf5, microscopes, numpy_file, pictures, sequences, tiff, video
 from slime.ingest.source import Source
@@ -12,7 +13,6 @@ from slime.ingest.spec import IngestSpec
 from slime.ingest.stores import store_source
 from slime.places import local_path
 
-ZARR_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 KNOWN = (
     "TIFF, a folder of TIFF, PNG or JPEG pictures, video (.mp4, .avi, .mov, .mkv), HDF5 (.h5, "
     ".hdf5), .npy, .npz, .nd2, .czi, or a zarr store"
@@ -129,7 +129,7 @@ def _is_store(path: Path) -> bool:
     """Whether a zarr store lies there, or one is meant by the name."""
     if path.name.rstrip("/").endswith((".zarr", ".partial")):
         return True
-    return path.is_dir() and any((path / name).exists() for name in ZARR_FILES)
+    return path.is_dir() and any((path / name).exists() for name in METADATA)
 
 
 def _existing(word: str) -> Path:

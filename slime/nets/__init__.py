@@ -5,7 +5,7 @@ Every net takes `b t c y x` and folds time into channels, so that a windowed var
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -64,6 +64,14 @@ class NetSpec:
     edges: Edges = setting(
         "replicate", "beyond a frame lies its rim, or (circular, for a torus) its other side"
     )
+
+
+def net_of(
+    spec: NetSpec, *, n_in: int, channels: int, size: tuple[int, int] | None = None
+) -> nn.Module:
+    """The net of a spec; see build_net. Its head is not the net's."""
+    sizes = {name: value for name, value in asdict(spec).items() if name not in ("kind", "head")}
+    return build_net(spec.kind, n_in=n_in, channels=channels, size=size, **sizes)
 
 
 def build_net(

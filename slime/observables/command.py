@@ -18,7 +18,7 @@ from slime.observables.waves import dispersion_curve
 from slime.opening import OpeningSpec
 from slime.prepare import open_stores
 from slime.progress import Progress
-from slime.settings import setting, settings_help, spec_from_words
+from slime.settings import names_and_settings, setting, settings_help, spec_from_words
 
 USAGE = "usage: python scripts/measure_movie.py STORE|RUN out=PATH [key=value ...]"
 COLUMNS = ("movie", "channel", *Row._fields)
@@ -77,12 +77,8 @@ def parse_words(words: Sequence[str]) -> tuple[str, MeasureSpec]:
     Raises:
         SlimeError: no store or several, an unknown key, or a value that cannot be.
     """
-    is_setting = ["=" in word and not Path(word).exists() for word in words]
-    stores = [w for w, s in zip(words, is_setting, strict=True) if not s]
-    given = [w.removeprefix("data.") for w, s in zip(words, is_setting, strict=True) if s]
-    odd = [word for word in stores if word.startswith("-")]
-    if odd:
-        raise SlimeError(f"unknown option {odd[0]}: settings are written key=value; see --help")
+    stores, settings = names_and_settings(words)
+    given = [word.removeprefix("data.") for word in settings]
     if len(stores) != 1:
         raise SlimeError(f"name one store, not {len(stores)}; {USAGE}")
     return stores[0], spec_from_words(MeasureSpec, given)

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from slime.errors import SlimeError
 from slime.opening import OpeningSpec
 from slime.recover.rates_movie import Choices
 from slime.recover.stencil_movie import StencilChoices
-from slime.settings import setting, settings_help, spec_from_words
+from slime.settings import names_and_settings, setting, settings_help, spec_from_words
 
 USAGE = """usage: python scripts/recover_physics.py STORE [key=value ...]
        python scripts/recover_physics.py study=rates|stencil|jones [key=value ...]"""
@@ -83,12 +82,8 @@ def parse_words(words: Sequence[str]) -> tuple[str | None, RecoverSpec]:
     Raises:
         SlimeError: neither a store nor a study, several stores, an unknown key or a bad value.
     """
-    is_setting = ["=" in word and not Path(word).exists() for word in words]
-    stores = [w for w, s in zip(words, is_setting, strict=True) if not s]
-    given = [w.removeprefix("data.") for w, s in zip(words, is_setting, strict=True) if s]
-    odd = [word for word in stores if word.startswith("-")]
-    if odd:
-        raise SlimeError(f"unknown option {odd[0]}: settings are written key=value; see --help")
+    stores, settings = names_and_settings(words)
+    given = [word.removeprefix("data.") for word in settings]
     spec = spec_from_words(RecoverSpec, given)
     if len(stores) != (spec.study is None):
         wanted = "one store" if spec.study is None else f"no store beside study={spec.study}"

@@ -1,7 +1,7 @@
 """Rates by least squares: Gauss-Newton through the simulator, for a batch of movies at once.
 
 The derivative of every foretold frame is a central difference of simulations that run side by side.
-(Forward-mode differentiation gives the same, see the tests, and takes twenty times as long.)
+(Forward-mode differentiation gives the same, see the tests, and takes many times as long.)
 """
 
 from typing import NamedTuple

@@ -9,6 +9,7 @@ import torch
 import xarray as xr
 
 from slime.arena import Forecaster
+from slime.chunks import METADATA
 from slime.config import RunConfig, config_from_yaml
 from slime.errors import SlimeError
 from slime.observables.command import MeasureSpec, OfMovie, measure_channels
@@ -18,7 +19,6 @@ from slime.progress import Progress
 from slime.rollout_scores import Observed, observe_rollouts
 from slime.run.report import meeting
 
-STORE_FILES = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
 OPEN = ("train", "val")  # the splits that may be looked at; test is opened by evaluate.py alone
 
 
@@ -29,12 +29,12 @@ def is_run(word: str) -> bool:
         SlimeError: it is a folder that is neither.
     """
     path = Path(word)
-    if not path.is_dir() or any((path / name).exists() for name in STORE_FILES):
+    if not path.is_dir() or any((path / name).exists() for name in METADATA):
         return False
     if (path / "config.yaml").is_file():
         return True
     raise SlimeError(
-        f"{word} is neither a store (it holds none of {', '.join(STORE_FILES)}) nor a run's folder "
+        f"{word} is neither a store (it holds none of {', '.join(METADATA)}) nor a run's folder "
         "(it holds no config.yaml)"
     )
 

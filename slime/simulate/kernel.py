@@ -39,7 +39,7 @@ class Kernel(NamedTuple):
         digest: of the machine code; the same digest gives the same bits.
     """
 
-    library: CDLL
+    code: CDLL
     dtype: torch.dtype
     compiler: str
     digest: str
@@ -62,7 +62,7 @@ class Kernel(NamedTuple):
                     f"a field is {field.dtype} on {field.device} with strides {field.stride()}; "
                     f"compiled steps need {self.dtype} on the CPU, contiguous"
                 )
-        function, held = self.library[name], list(fields)  # held: memory must outlive the call
+        function, held = self.code[name], list(fields)  # only addresses are handed over
         pointers = (c_void_p * len(held))(*(field.data_ptr() for field in held))
         lengths = (c_int64 * len(sizes))(*sizes)
         numbers = (c_double * len(constants))(*constants)
