@@ -86,6 +86,8 @@ class PhaseExtrapolation:
 def wave_weights(period: float, n_in: int) -> tuple[int, float, float]:
     """The lag, and the weights of the newest frame and of the one that much older.
 
+    A period is of 3 frames at least: waves of 2 are told by no two frames (period_map seeks none).
+
     A quarter turn a frame brings what was two frames ago, of the other sign:
 
     >>> wave_weights(4.0, 2)

@@ -11,10 +11,12 @@ from einops import rearrange
 from baselines import (
     BASELINES,
     DMD,
+    Climatology,
     FlowAdvection,
     Persistence,
     PhaseExtrapolation,
     fit_baselines,
+    phase,
 )
 from baselines.flow import displacement, warped
 from baselines.phase import wave_weights
@@ -122,6 +124,17 @@ def test_a_movie_that_never_changes_is_forecast_so():
     assert step(past_of(movie, 10, 2)).flatten().tolist() == pytest.approx([7.0] * 20)
 
 
+def test_few_windows_are_enough_where_memory_is_scarce():
+    movie, split = turning(60), Split("train", 0, 40)
+    # a window takes 16 bytes for each of 2 frames of 60 pixels: memory for 5 of the 39
+    fitted = DMD.fit([movie] * 20, [split] * 20, n_in=1, ranks=[2], memory_budget=20 * 5 * 1920)
+    full = DMD.fit([movie], [split], n_in=1, ranks=[2])
+    past, wanted = past_of(movie, 44, 1), torch.from_numpy(movie.values[45])
+    assert torch.allclose(fitted.for_movie(7)(past)[0], wanted, atol=2e-4)
+    # of 5 windows the mean is another than that of all
+    assert not torch.allclose(fitted.modes[7].mean, full.modes[0].mean, atol=1e-4)
+
+
 def blob(y, x, size=40):
     rows, columns = np.mgrid[:size, :size]
     return np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / (2 * 4.0**2))
@@ -199,12 +212,34 @@ def test_noise_has_no_period_and_stays_as_it_is():
     movie = as_movie(np.random.default_rng(0).normal(size=(90, 1, 6, 7)))
     fitted = PhaseExtrapolation.fit([movie], [Split("train", 0, 60)], n_in=2)
     past = past_of(movie, 70, 2)
-    if np.isinf(fitted.periods[0]).all():
-        assert torch.allclose(fitted.for_movie(0)(past), past[:, -1], atol=1e-5)
+    assert np.isinf(fitted.periods[0]).all()
+    assert torch.allclose(fitted.for_movie(0)(past), past[:, -1], atol=1e-5)
     still = as_movie(np.full((30, 1, 4, 5), 3.0))
     fitted = PhaseExtrapolation.fit([still], [Split("train", 0, 30)], n_in=2)
     assert np.isinf(fitted.periods[0]).all()
     assert torch.equal(fitted.for_movie(0)(past_of(still, 9, 2)), torch.full((1, 1, 4, 5), 3.0))
+
+
+def test_the_period_of_a_large_frame_is_that_of_every_third_pixel(monkeypatch):
+    monkeypatch.setattr(phase, "N_PIXELS", 6)  # of 42: rows 0 and 3, columns 0, 3 and 6
+    movie = waves(90)
+    still = np.ones((6, 7), bool)
+    still[::3, ::3] = False
+    movie.values[..., still] = 4.0  # what lies between has no period
+    fitted = PhaseExtrapolation.fit([movie], [Split("train", 0, 90)], n_in=2)
+    assert fitted.periods[0] == pytest.approx([9, 9], rel=1e-3)
+
+
+def test_blank_frames_alone_have_no_period_of_their_own():
+    movie = waves(90)
+    dark = movie.assign_coords(blank=("time", np.ones(90, bool)))
+    splits = [Split("train", 0, 90)] * 2
+    means = Climatology.fit([movie, movie], splits)
+    fitted = PhaseExtrapolation.fit([movie, dark], splits, n_in=2, climatology=means)
+    assert fitted.periods[0] == pytest.approx([9, 9], rel=1e-3)
+    assert np.isinf(fitted.periods[1]).all()
+    past = past_of(movie, 70, 2)
+    assert torch.allclose(fitted.for_movie(1)(past), past[:, -1], atol=1e-5)
 
 
 def test_a_movie_without_train_frames_has_the_usual_period():
