@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
-from slime.inference import MIN_BLOCKS, block_length, stationary_weights
+from slime.blocks import block_length, stationary_weights
+from slime.inference import MIN_BLOCKS
 from slime.texts import number_text
 
 N_DRAWS = 1000
