@@ -5,7 +5,7 @@ movies.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -14,7 +14,8 @@ from jaxtyping import Float, Int
 
 from slime.blocks import block_length, effective_blocks, stationary_weights
 from slime.errors import SlimeError
-from slime.score import Scores, Sums, Tally, frame_pearson
+from slime.score import Scores, Sums, Tally
+from slime.statistic import losses, pearson_of, pearson_terms
 
 MIN_BLOCKS = 10  # effectively independent blocks below which no interval is given
 MIN_BLOCKS_OF_MOVIE = 2  # a movie of one block would look free of error
@@ -84,19 +85,36 @@ class Resampling:
         Raises:
             SlimeError: the tally holds other windows or leads than those drawn.
         """
-        return self._totals(self._matched(tally).sums)
+        return self.totals(tally, tally.sums)
+
+    def totals(
+        self, tally: Tally, terms: Float[np.ndarray, "windows term lead channel"]
+    ) -> Float[np.ndarray, "draw term lead channel"]:
+        """What each draw adds up of any terms of a tally's windows, in the tally's order.
+
+        Raises:
+            SlimeError: the tally holds other windows than those drawn, or the terms other leads.
+        """
+        self.check_windows(tally, terms.shape[2])
+        return self._totals(terms[_rows(tally)])
+
+    def check_windows(self, tally: Tally, n_leads: int) -> None:
+        """Refuse a tally of other windows or leads than those drawn."""
+        rows = _rows(tally)
+        movie, start = tally.movie[rows], tally.start[rows]
+        same = np.array_equal(movie, self.movie) and np.array_equal(start, self.start)
+        if not same or n_leads != self.mean_block.shape[1]:
+            raise SlimeError(
+                f"scores can be compared on the same windows only: here are {len(tally)} windows "
+                f"of {n_leads} leads, there {len(self.movie)} of {self.mean_block.shape[1]}, "
+                "not all of the same movies and starts"
+            )
 
     def pearson(
         self, tally: Tally, *, pool: bool = False
     ) -> Float[np.ndarray, "draw lead channel"]:
         """slime.score.pearson of each draw; it is a mean over frames, not a function of sums."""
-        z = np.arctanh(np.clip(frame_pearson(self._matched(tally)), -1 + 1e-12, 1 - 1e-12))
-        terms = np.stack([np.nan_to_num(z), (~np.isnan(z)).astype(float)], axis=1)
-        total = self._totals(terms)
-        if pool:
-            total = total.sum(axis=-1, keepdims=True)
-        with np.errstate(invalid="ignore"):  # a lead of flat frames alone has none: NaN
-            return np.tanh(total[:, 0] / total[:, 1])
+        return pearson_of(self.totals(tally, pearson_terms(tally)), pool=pool)
 
     def interval(self, scores: Scores, *, level: float = 0.95) -> Interval:
         """The percentile interval of each lead and channel of the draws' scores.
@@ -134,17 +152,6 @@ class Resampling:
         n = max(DRAWN_AT_ONCE // n_windows, 1)
         return (slice(a, min(a + n, self.n_draws)) for a in range(0, self.n_draws, n))
 
-    def _matched(self, tally: Tally) -> Tally:
-        tally = _in_order(tally)
-        same = np.array_equal(tally.movie, self.movie) and np.array_equal(tally.start, self.start)
-        if not same or tally.n_leads != self.mean_block.shape[1]:
-            raise SlimeError(
-                f"scores can be compared on the same windows only: here are {len(tally)} windows "
-                f"of {tally.n_leads} leads, there {len(self.movie)} of {self.mean_block.shape[1]}, "
-                "not all of the same movies and starts"
-            )
-        return tally
-
 
 def resample_blocks(
     model: Tally, reference: Tally | None = None, *, n_draws: int = 1000, seed: int = 0
@@ -163,19 +170,46 @@ def resample_blocks(
     Raises:
         SlimeError: no window, or a reference on other windows.
     """
-    if not len(model):
-        raise SlimeError("an interval of a score needs windows, but the tally is empty")
-    model = _in_order(model)
-    movies = np.unique(model.movie)
-    series = _losses(model)
-    draws = Resampling(
-        model.movie, model.start, movies, np.ones((len(movies), model.n_leads)), n_draws, seed
-    )
+    model = in_order(model)
+    series = losses(model)
     if reference is not None:
+        blocks_of_one(model, model.n_leads).check_windows(reference, reference.n_leads)
         with np.errstate(invalid="ignore"):  # infinite losses are told by name later
-            series = series - _losses(draws._matched(reference))
-    lengths = [_longest(series[model.movie == movie]) for movie in movies]
-    return Resampling(model.movie, model.start, movies, np.stack(lengths), n_draws, seed)
+            series = series - losses(in_order(reference))
+    return resample_series(model, series, n_draws=n_draws, seed=seed)
+
+
+def resample_series(
+    tally: Tally,
+    series: Float[np.ndarray, "windows lead channel"],
+    *,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> Resampling:
+    """Draw a tally's windows in blocks as long as a series of theirs stays correlated.
+
+    Raises:
+        SlimeError: no window.
+    """
+    if not len(tally):
+        raise SlimeError("an interval of a score needs windows, but the tally is empty")
+    series = series[_rows(tally)]
+    plain = blocks_of_one(tally, series.shape[1], n_draws=n_draws, seed=seed)
+    lengths = [_longest(series[plain.movie == number]) for number in plain.movies]
+    return replace(plain, mean_block=np.stack(lengths))
+
+
+def in_order(tally: Tally) -> Tally:
+    """The tally by movie and start."""
+    rows = _rows(tally)
+    return Tally(tally.movie[rows], tally.start[rows], tally.sums[rows])
+
+
+def blocks_of_one(tally: Tally, n_leads: int, *, n_draws: int = 1000, seed: int = 0) -> Resampling:
+    """A tally's windows, each a block of its own: right only where they err independently."""
+    rows, movies = _rows(tally), np.unique(tally.movie)
+    ones = np.ones((len(movies), n_leads))
+    return Resampling(tally.movie[rows], tally.start[rows], movies, ones, n_draws, seed)
 
 
 def _longest(series: Float[np.ndarray, "t lead channel"]) -> Float[np.ndarray, " lead"]:
@@ -188,13 +222,5 @@ def _longest(series: Float[np.ndarray, "t lead channel"]) -> Float[np.ndarray, "
     return lengths
 
 
-def _losses(tally: Tally) -> Float[np.ndarray, "windows lead channel"]:
-    """Mean squared error of each window; the overall one where all of its pixels are masked."""
-    n, square = tally["n"], tally["square"]
-    overall = square.sum(axis=0) / np.maximum(n.sum(axis=0), 1)
-    return np.where(n > 0, square / np.maximum(n, 1), overall)
-
-
-def _in_order(tally: Tally) -> Tally:
-    rows = np.lexsort((tally.start, tally.movie))
-    return Tally(tally.movie[rows], tally.start[rows], tally.sums[rows])
+def _rows(tally: Tally) -> Int[np.ndarray, " windows"]:
+    return np.lexsort((tally.start, tally.movie))

@@ -1,0 +1,269 @@
+"""Scores over several trainings: seeds are drawn again, then blocks of time, for one interval.
+
+    net, still = [r.of["cnn"] for r in runs], [runs[0].of["persistence"]]
+    found = combined(net, statistic("skill"), still)                      # value, low, high
+    wins = difference(net, rivals, statistic("skill"), still)             # ..., p
+    holm([...])                                                           # over a table's models
+
+Seeds share their windows, and every draw takes the same blocks for all of them: a time that is hard
+for one is hard for all, and drawn for each apart it would be averaged away. Of S seeds S - 1 are
+drawn, so that the variance of their mean is unbiased (Rao & Wu 1988,
+doi 10.1080/01621459.1988.10478591); and since three seeds say little about their own spread, the
+interval is stretched about the value by the ratio of Student's t to the normal quantile, in the
+manner of Hesterberg 2015 (doi 10.1080/00031305.2015.1089789), with Satterthwaite's degrees of
+freedom (1946, doi 10.2307/3002019) for a part of the variance that S seeds told and a part that
+many blocks did. An interval of one seed is that of slime.inference and speaks of these weights
+alone.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.stats import norm, t
+
+from slime.errors import SlimeError
+from slime.inference import Resampling, blocks_of_one, in_order, resample_series
+from slime.score import Tally
+from slime.statistic import Columns, Series, Statistic
+
+MIN_SEEDS = 3  # of two seeds nothing is known about their spread; one is taken as it is
+
+Table = Float[np.ndarray, "lead column"]
+
+
+class Combined(NamedTuple):
+    """A score over seeds, by lead and column: one a channel, then all channels together.
+
+    Attributes:
+        value: the mean over seeds of each seed's score.
+        low, high: NaN where `reasons` says why.
+        p: two-sided, of a value of 0: the level at which the interval begins to hold 0, and never
+            under 2 / (draws + 1). NaN for scores whose 0 is no comparison.
+        by_seed: each seed's score; both models' one after the other in a difference.
+        reasons: for each lead why there is no interval, '' where there is one.
+    """
+
+    value: Table
+    low: Table
+    high: Table
+    p: Table
+    by_seed: Float[np.ndarray, "seed lead column"]
+    reasons: tuple[str, ...]
+
+
+class _Scored(NamedTuple):
+    """One model's scores: as they are, and of every draw."""
+
+    plain: Float[np.ndarray, "seed lead column"]
+    drawn: Float[np.ndarray, "seed draw lead column"]
+
+
+def combined(
+    model: Sequence[Tally],
+    score: Statistic,
+    reference: Sequence[Tally] = (),
+    *,
+    n_draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Combined:
+    """A model's score over its seeds, one tally each, and its interval over seeds and times.
+
+    Args:
+        reference: what a relative score (skill) is against: one tally a seed, or one for all.
+
+    Raises:
+        SlimeError: no tally, tallies of different windows, a relative score without a reference,
+            or a level outside 0 to 1.
+    """
+    references = _references(score, reference, len(model))
+    draws = _draws(score, [model], reference if score.relative else (), n_draws, seed)
+    ours = _scored(score, model, references, draws)
+    found = _estimate([ours], [1.0], draws, level)
+    return found if score.relative else found._replace(p=np.full_like(found.p, np.nan))
+
+
+def difference(
+    ours: Sequence[Tally],
+    theirs: Sequence[Tally],
+    score: Statistic,
+    reference: Sequence[Tally] = (),
+    *,
+    n_draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Combined:
+    """Our score less theirs on the same windows, blocks drawn alike and each side's seeds apart.
+
+    A baseline without seeds is one tally.
+
+    Raises:
+        SlimeError: as `combined`.
+    """
+    draws = _draws(score, [ours, theirs], (), n_draws, seed)
+    sides = [
+        _scored(score, tallies, _references(score, reference, len(tallies)), draws)
+        for tallies in (ours, theirs)
+    ]
+    return _estimate(sides, [1.0, -1.0], draws, level)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values for that any of these comparisons errs: Holm 1979, https://www.jstor.org/stable/4615733.
+
+    NaN (no comparison) stays NaN and counts for none.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p)[: int(np.isfinite(p).sum())]
+    steps = p[order] * (len(order) - np.arange(len(order)))
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return adjusted.tolist()
+
+
+def _references(
+    score: Statistic, reference: Sequence[Tally], n_seeds: int
+) -> Sequence[Tally | None]:
+    if not score.relative:
+        return [None] * n_seeds
+    if len(reference) not in (1, n_seeds):
+        raise SlimeError(
+            f"{score.name} of {n_seeds} seeds needs a reference for each or one for all, not "
+            f"{len(reference)}"
+        )
+    return [*reference] * n_seeds if len(reference) == 1 else [*reference]
+
+
+def _draws(
+    score: Statistic,
+    sides: Sequence[Sequence[Tally]],
+    reference: Sequence[Tally],
+    n_draws: int,
+    seed: int,
+) -> Resampling:
+    """Blocks as long as the first side's mean over seeds, less the others', stays correlated."""
+    if not all(sides):
+        raise SlimeError("a score over seeds needs a tally of each, but there is none")
+    first = in_order(sides[0][0])
+    n_leads = score.terms(first).shape[2]
+    plain = blocks_of_one(first, n_leads)
+    means = []
+    for tallies in (*sides, reference):
+        for tally in tallies:
+            plain.check_windows(tally, score.terms(tally).shape[2])
+        if tallies:
+            means.append(_mean([score.series(in_order(tally)) for tally in tallies]))
+    with np.errstate(invalid="ignore"):  # infinite losses are told by name later
+        series = means[0] - sum(means[1:])
+    return resample_series(first, series, n_draws=n_draws, seed=seed)
+
+
+def _mean(parts: Sequence[Series]) -> Series:
+    return np.stack(parts).mean(axis=0)
+
+
+def _scored(
+    score: Statistic,
+    tallies: Sequence[Tally],
+    references: Sequence[Tally | None],
+    draws: Resampling,
+) -> _Scored:
+    plain, drawn = [], []
+    held: dict[int, Columns] = {}
+    for tally, reference in zip(tallies, references, strict=True):
+        both = [tally] if reference is None else [tally, reference]
+        terms = [score.terms(one) for one in both]
+        plain.append(score.score(*(one.sum(axis=0) for one in terms)))
+        totals = [draws.totals(tally, terms[0])]
+        if reference is not None:
+            if id(reference) not in held:
+                held[id(reference)] = draws.totals(reference, terms[1])
+            totals.append(held[id(reference)])
+        drawn.append(score.score(*totals))
+    return _Scored(np.stack(plain), np.stack(drawn))
+
+
+def _estimate(
+    sides: Sequence[_Scored], signs: Sequence[float], draws: Resampling, level: float
+) -> Combined:
+    if not 0 < level < 1:
+        raise SlimeError(f"an interval of level {level}: it must lie between 0 and 1")
+    by_seed = np.concatenate([side.plain for side in sides])
+    with np.errstate(invalid="ignore"):
+        value = sum(sign * side.plain.mean(axis=0) for sign, side in zip(signs, sides, strict=True))
+    value = np.asarray(value)
+    few = [len(s.plain) for s in sides if 1 < len(s.plain) < MIN_SEEDS]
+    too_few = f"{few[0]} seeds, {MIN_SEEDS} are needed" if few else ""
+    reasons = tuple(reason.partition(": ")[2] or too_few for reason in draws.reasons)
+    rng = np.random.default_rng((draws.seed, len(by_seed)))
+    total, blocks, seeds, per_df = 0.0, 0.0, 0.0, 0.0
+    with np.errstate(invalid="ignore"):  # a lead of diverged forecasts has no interval
+        for sign, (plain, drawn) in zip(signs, sides, strict=True):
+            total = total + sign * _some_seeds(drawn, rng)
+            blocks = blocks + sign * drawn.mean(axis=0)
+            if len(plain) > 1:
+                own = plain.var(axis=0, ddof=1) / len(plain)
+                seeds, per_df = seeds + own, per_df + own**2 / (len(plain) - 1)
+        variance = np.var(blocks, axis=0, ddof=1) + seeds
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = np.where(np.asarray(per_df) > 0, variance**2 / per_df, np.inf)
+    given = np.array([not reason for reason in reasons])[:, None] & np.isfinite(value)
+    ordered = np.sort(np.where(given, total, np.nan), axis=0)
+    low, high = _ends(ordered, value, freedom, 1 - level)
+    return Combined(value, low, high, _p_of_zero(ordered, value, freedom), by_seed, reasons)
+
+
+def _some_seeds(
+    drawn: Float[np.ndarray, "seed draw lead column"], rng: np.random.Generator
+) -> Float[np.ndarray, "draw lead column"]:
+    """The mean over S - 1 seeds drawn with replacement for each draw; one seed as it is."""
+    n_seeds, n_draws = drawn.shape[:2]
+    if n_seeds == 1:
+        return drawn[0]
+    chosen = rng.integers(0, n_seeds, (n_seeds - 1, n_draws))
+    return drawn[chosen, np.arange(n_draws)].mean(axis=0)
+
+
+def _ends(
+    ordered: Float[np.ndarray, "draw lead column"],
+    value: Table,
+    freedom: Table,
+    alpha: Table | float,
+) -> tuple[Table, Table]:
+    """The percentile interval that leaves out `alpha`, stretched about the value by t over z."""
+    tail = np.broadcast_to(np.asarray(alpha, dtype=float) / 2, value.shape)
+    with np.errstate(invalid="ignore"):
+        stretch = np.where(tail < 0.5, t.isf(tail, freedom) / norm.isf(tail), 1.0)
+
+    def end(share: Table) -> Table:
+        place = share * (len(ordered) - 1)
+        below = np.clip(np.floor(place).astype(int), 0, len(ordered) - 2)[None]
+        left, right = (np.take_along_axis(ordered, below + i, axis=0)[0] for i in (0, 1))
+        return value + stretch * (left + (place - below[0]) * (right - left) - value)
+
+    return end(tail), end(1 - tail)
+
+
+def _p_of_zero(
+    ordered: Float[np.ndarray, "draw lead column"], value: Table, freedom: Table
+) -> Table:
+    """The smallest alpha whose interval leaves out 0, found by halving."""
+
+    def holds_zero(alpha: Table) -> Bool[np.ndarray, "lead column"]:
+        low, high = _ends(ordered, value, freedom, alpha)
+        return (low <= 0) & (high >= 0)
+
+    least = 2 / (len(ordered) + 1)
+    inside, outside = np.full(value.shape, least), np.ones(value.shape)
+    never, always = ~holds_zero(inside), holds_zero(outside)
+    for _ in range(40):
+        middle = (inside + outside) / 2
+        holds = holds_zero(middle)
+        inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
+    p = np.where(never, least, np.where(always, 1.0, outside))
+    return np.where(np.isnan(ordered[0]), np.nan, p)
