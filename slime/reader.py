@@ -13,7 +13,7 @@ from jaxtyping import Shaped
 from slime.frames import WHOLE, area_shape, read_frames
 from slime.gather import Frames, Held
 from slime.plan import Block, Epoch
-from slime.reuse import Memory
+from slime.reuse import Memory, Room
 
 READ_AHEAD = 2  # blocks in flight beside those that are being mixed, at most; as many threads
 
@@ -64,6 +64,7 @@ class BlockReader:
 
     Args:
         areas: for each block the rows and columns that its windows and its neighbours' need.
+        room: memory for blocks and edges; all of it is given back at the end.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class BlockReader:
         *,
         n_held: int,
         begin: int,
+        room: Room,
     ):
         self.movies, self.epoch, self.n_edge, self.n_held = movies, epoch, span - 1, n_held
         self.areas = areas
@@ -84,7 +86,7 @@ class BlockReader:
         self._needed = np.flatnonzero(self._last_row >= begin).tolist()
         self._n_asked, self._lock = 0, threading.Lock()
         self._blocks: dict[int, Future[Held]] = {}
-        self._for_blocks, self._for_edges = Memory(), Memory()
+        self._for_blocks, self._for_edges = room
         self._loans: dict[int, list[tuple[Memory, np.ndarray]]] = {p: [] for p in self._needed}
         self._edges = self._kept_edges()
         self._pool = ThreadPoolExecutor(READ_AHEAD, thread_name_prefix="slime-read")
@@ -99,6 +101,8 @@ class BlockReader:
         trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
+        for place in list(self._loans):
+            self._give_back(place)
 
     def rows(self, begin: int, stop: int) -> Iterator[list[Held]]:
         """Frames that hold these windows, in order, some at a time; valid until the next ones."""
@@ -116,9 +120,12 @@ class BlockReader:
                 yield some
                 some = []
                 del self._blocks[place]
-                for memory, array in self._loans.pop(place):
-                    memory.give(array)
+                self._give_back(place)
         yield some
+
+    def _give_back(self, place: int) -> None:
+        for memory, array in self._loans.pop(place):
+            memory.give(array)
 
     def _ask(self, place: int) -> None:
         """Have the blocks up to this place read, and those after it while there is room."""

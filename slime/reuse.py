@@ -3,6 +3,7 @@
 import math
 import sys
 import threading
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -33,6 +34,13 @@ class Memory:
             array = array.base
         with self._lock:
             self._spare.append(array)
+
+
+class Room(NamedTuple):
+    """Memory of a stream's blocks, and of the edges that are kept of them."""
+
+    blocks: Memory
+    edges: Memory
 
 
 class Ring:

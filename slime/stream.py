@@ -19,6 +19,7 @@ from slime.movie import decoder
 from slime.on_device import DeviceFrames, fits_on
 from slime.plan import Epoch, epoch_plan, share_of, time_blocks
 from slime.reader import Area, BlockReader, block_areas, read_whole
+from slime.reuse import Memory, Room
 from slime.split import Split
 from slime.window_dataset import WindowDataset
 from slime.windows import WindowSpec
@@ -115,6 +116,7 @@ class WindowStream(IterableDataset[Batch]):
         self._mixing: Mixing | None = None
         self._held: list[Frames] = []
         self._on_device: DeviceFrames | None = None
+        self._memory = Room(Memory(), Memory())  # kept from epoch to epoch
         if not self.resident:
             self._mixing = mixing(
                 self.movies, self._ranges, nbytes, span=spec.span, memory_budget=memory_budget
@@ -277,8 +279,9 @@ class WindowStream(IterableDataset[Batch]):
         begin = self._rows(first)[0]
         areas = block_areas(self.movies, epoch, self.crop, begin)
         n_held = self._mixing.n_live + self._mixing.n_ahead
+        span = self.spec.span
         with BlockReader(
-            self.movies, epoch, self.spec.span, areas, n_held=n_held, begin=begin
+            self.movies, epoch, span, areas, n_held=n_held, begin=begin, room=self._memory
         ) as reader:
             try:
                 for i in range(first, len(self)):
