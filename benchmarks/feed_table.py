@@ -38,6 +38,13 @@ GOALS = (
         0.8,
     ),
     Goal("streaming / xbatcher or random reads", "slime", ("xbatcher", "random"), 20, True),
+    Goal(
+        "streaming / xbatcher or random reads by zarrs",
+        "slime",
+        ("xbatcher-zarrs", "random-zarrs"),
+        20,
+        True,
+    ),
 )
 MOST_READ = 1.1  # bytes read over bytes stored
 

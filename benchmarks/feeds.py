@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -173,8 +172,7 @@ class Contestant:
 
 
 OWN, ZARRS, ZARR = ({"SLIME_ENGINE": name} for name in ("auto", "zarrs", "zarr"))
-# peers are given the faster pipeline too
-FASTEST = {"ZARR_CODEC_PIPELINE__PATH": decoders.ZARRS_PIPELINE} if find_spec("zarrs") else {}
+FASTER = {"ZARR_CODEC_PIPELINE__PATH": decoders.ZARRS_PIPELINE}
 _stream, _resident = partial(slime, resident=False), partial(slime, resident=True)
 _of_zarrs, _of_tensorstore = ("zarrs",), ("tensorstore",)
 CONTESTANTS = (
@@ -197,15 +195,22 @@ CONTESTANTS = (
         needs=_of_tensorstore,
     ),
     Contestant("well", "The Well's dataset, HDF5", well, slow=True, needs=("the_well", "h5py")),
+    Contestant("xbatcher", "xbatcher and DataLoader", xbatcher, slow=True, needs=("xbatcher",)),
+    Contestant("random", "DataLoader, random zarr reads", random_reads, slow=True),
     Contestant(
-        "xbatcher",
-        "xbatcher and DataLoader",
+        "xbatcher-zarrs",
+        "xbatcher and DataLoader, zarrs",
         xbatcher,
         slow=True,
-        needs=("xbatcher",),
-        environment=FASTEST,
+        needs=("xbatcher", "zarrs"),
+        environment=FASTER,
     ),
     Contestant(
-        "random", "DataLoader, random zarr reads", random_reads, slow=True, environment=FASTEST
+        "random-zarrs",
+        "DataLoader, random zarr reads, zarrs",
+        random_reads,
+        slow=True,
+        needs=_of_zarrs,
+        environment=FASTER,
     ),
 )
