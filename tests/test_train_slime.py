@@ -22,6 +22,9 @@ from slime.errors import SlimeError
 from slime.files import read_lines
 from slime.movie import open_movie
 from slime.nets import NetKind
+from slime.seeds import combined
+from slime.statistic import statistic
+from slime.tallies import load_tallies
 
 ROOT = Path(__file__).resolve().parents[1]
 MEASURED = (
@@ -62,6 +65,8 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
     names = {p.name for p in run.iterdir()}
     assert {"config.yaml", "environment.json", "metrics.jsonl", "best.pt", "last.pt"} <= names
     assert {"scores.csv", "report.html", "ledger.jsonl", "run.json"} <= names
+    kept = load_tallies(run, "test")
+    assert (kept.model, kept.seed, set(kept.of)) == ("cnn", 0, {"cnn", *BASELINES})
     figures = {p.name for p in (run / "figures").iterdir()}
     assert figures == {
         "movie.png",
@@ -83,6 +88,8 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
         "model == 'cnn' and movie == 'all' and split == 'test' and score == 'skill' and lead == 1"
     )
     assert f"skill {skill.value.item():+.3f}" in headline
+    again = combined([kept.of["cnn"]], statistic("skill"), [kept.of["persistence"]])
+    assert again.value[0, -1] == pytest.approx(skill.value.item(), rel=1e-9)
 
 
 def test_observables_of_rollouts_are_scores_of_every_model_and_can_be_left_out(store, tmp_path):

@@ -21,8 +21,10 @@ from slime.rollout_scores import Observed, observe_rollouts
 from slime.run.facts import describe_run
 from slime.run.figures import draw_figures
 from slime.run.folder import hash_of, open_test
+from slime.run.kept import kept_tallies, split_frames
 from slime.score_rows import rows_where
 from slime.stepper import Step
+from slime.tallies import save_tallies
 from slime.texts import duration_text
 
 
@@ -73,7 +75,7 @@ def report_run(
     for name in ("val", "test") if open_test_split else ("val",):
         if name == "test":
             notes += _enter_ledger(run, prepared, best)
-        where, table, said = _score_split(name, config, prepared, best, models, n_in, progress)
+        where, table, said = _score_split(run, name, config, prepared, best, models, n_in, progress)
         tables.append(table)
         notes += said
         if config.score.observables:
@@ -138,6 +140,7 @@ def meeting(
 
 
 def _score_split(
+    run: Path,
     name: str,
     config: RunConfig,
     prepared: Prepared,
@@ -149,10 +152,13 @@ def _score_split(
     """Where the models met, their scores, and what had to be said."""
     device = next(best.stepper.parameters()).device
     where, said = meeting(name, config, prepared, n_in=n_in, device=device)
+    tallies = tally_models(models, where, progress=progress)
+    variance = best.stepper.scale.std.double().cpu().numpy() ** 2
+    save_tallies(kept_tallies(run, tallies, variance, where, config, prepared), run)
     table, reasons = scores_table(
-        tally_models(models, where, progress=progress),
+        tallies,
         where,
-        best.stepper.scale.std.double().cpu().numpy() ** 2,
+        variance,
         seed=config.seed,
         n_draws=config.score.draws,
         level=config.score.level,
@@ -174,14 +180,9 @@ def _observe(
 
 
 def _enter_ledger(run: Path, prepared: Prepared, best: SavedRun) -> list[str]:
-    frames = [
-        report.table.digest[cut["test"].start : cut["test"].stop].tolist()
-        for report, cut in zip(prepared.reports, prepared.splits, strict=True)
-        if "test" in cut
-    ]
     opening = open_test(
         run,
-        split_hash=hash_of(frames),
+        split_hash=hash_of(list(split_frames(prepared, "test").values())),
         config_yaml=best.config,
         weights_hash=best.weights_hash,
     )
