@@ -196,6 +196,23 @@ def test_skill_lines_are_the_tables_values_in_order_of_lead():
     assert len(axes.collections) == 2  # the net's interval for each seed, and no other model's
 
 
+def test_the_noise_ceiling_is_a_line_and_the_known_one_before_the_estimated():
+    place = {"seed": 0, "movie": "all", "split": "test", "channel": "all"}
+    place |= {"score": "skill_ceiling", "low": np.nan, "high": np.nan}
+    rows = [
+        {"model": model, **place, "lead": lead, "value": value + lead / 10}
+        for model, value in (("noise ceiling", 0.5), ("noise ceiling (known)", 0.6))
+        for lead in (4, 1, 2)
+    ]
+    for drawn, others in ((rows[:3], []), (rows[3:], rows[:3])):
+        table = pd.DataFrame([*score_table().to_dict("records"), *others, *drawn])
+        axes = skill_by_lead(axes_of(), table, "test", net="cnn")
+        lines = [line for line in axes.lines if line.get_label().startswith("noise ceiling")]
+        assert [line.get_label() for line in lines] == [drawn[0]["model"]]
+        assert lines[0].get_xdata().tolist() == [1, 2, 4]
+        assert axes.get_ylim()[1] >= max(lines[0].get_ydata())
+
+
 def test_skill_under_the_floor_is_written_out_under_the_axis():
     axes = skill_by_lead(axes_of(), score_table(), "test", net="cnn")
     assert {t.get_text(): t.get_position()[0] for t in axes.texts} == {"▼−9": 2, "▼−1.63": 4}

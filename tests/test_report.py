@@ -377,3 +377,32 @@ def test_compare_of_nothing_finished_has_columns_and_no_rows(tmp_path):
     assert table.columns[0] == "run"
     assert len(table) == 0
     assert table.attrs["unfinished"][0].startswith(tmp_path.name)
+
+
+def ceiling_rows(model, source):
+    place = {"seed": 0, "movie": "all", "split": "test", "channel": "all", "low": "", "high": ""}
+    scored = {
+        source: (("skill_ceiling", 0.5), ("skill_ceiling_temporal", 0.4), ("noise_variance", 9.25)),
+        model: (("skill_of_ceiling", 0.82), ("skill_of_ceiling_temporal", 1.025)),
+    }
+    return pd.DataFrame(
+        {"model": name, **place, "lead": 1, "score": score, "value": value}
+        for name, rows in scored.items()
+        for score, value in rows
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("noise ceiling", "estimated from train frames"), ("noise ceiling (known)", "known from")],
+)
+def test_the_page_tells_the_noise_ceiling_and_which_one(run, source, told):
+    assert "Noise ceiling" not in seen(run).text
+    scores = pd.read_csv(run / "scores.csv", keep_default_na=False)
+    pd.concat([scores, ceiling_rows("cnn", source)]).to_csv(run / "scores.csv", index=False)
+    text = seen(run).text
+    assert "Noise ceiling at lead 1" in text
+    assert "above skill +0.500 (cnn: 82% of it)" in text
+    assert "pixel by pixel above +0.400 (cnn: 102% of it)" in text
+    assert "noise variance 9.25 (stored" in text
+    assert told in text

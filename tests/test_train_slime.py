@@ -79,7 +79,7 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
         "splits.png",
     }
     scores = pd.read_csv(run / "scores.csv")
-    assert set(scores.model) == {"cnn", *BASELINES}
+    assert set(scores.model) == {"cnn", "noise ceiling", *BASELINES}
     assert set(scores.split) == {"val", "test"}
     page, headline = capsys.readouterr().out.strip().splitlines()[-2:]
     assert page == str(run / "report.html")

@@ -9,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from slime.ceiling import best_ceiling
 from slime.errors import SlimeError
 from slime.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, tidy
 from slime.score_rows import numbers_of, rows_where
@@ -51,10 +52,11 @@ def skill_by_lead(
     for model in models:
         style, is_shaded = _model_style(model, models, net), model == (net or model)
         _draw_model(axes, rows_where(rows, model=model), ticks, style, is_shaded=is_shaded)
+    top = _draw_ceiling(axes, best_ceiling(scores, split, movie=movie, channel=channel))
     floor = _skill_floor(rows, net)
     shaded = numbers_of(rows_where(rows, model=net) if net else rows, "high")
     highest = float(np.fmax.reduce([*numbers_of(rows, "value"), *shaded], initial=0.04))
-    axes.set_ylim(floor, min(1.02, highest + 0.06))
+    axes.set_ylim(floor, min(1.02, max(highest, top) + 0.06))
     under = [(m, _worst_under(rows_where(rows, model=m), floor)) for m in models]
     off_scale = [(_model_style(m, models, net)["color"], worst) for m, worst in under if worst]
     _list_off_scale(axes, off_scale, ticks)
@@ -84,6 +86,17 @@ def _draw_model(
         axes.plot(lead, value, label=label, markevery=marked, **style)
         if is_shaded and np.isfinite(low).any():
             axes.fill_between(lead, low, high, color=style["color"], alpha=0.2, linewidth=0)
+
+
+def _draw_ceiling(axes: Axes, rows: pd.DataFrame) -> float:
+    """The noise ceiling as a line (means over seeds); gives its highest value, 0 without one."""
+    if rows.empty:
+        return 0.0
+    leads = np.unique(numbers_of(rows, "lead"))
+    means = [float(numbers_of(rows_where(rows, lead=lead), "value").mean()) for lead in leads]
+    style: dict[str, Any] = {"color": "0.25", "linewidth": 1.4, "linestyle": (0, (6, 2))}
+    axes.plot(leads, means, label=rows["model"].iloc[0], zorder=2, **style)
+    return max(means)
 
 
 def _model_style(model: str, models: Sequence[str], net: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 
 from slime.files import write_text
+from slime.report.ceiling import ceiling_sentences
 from slime.report.compare import compare
 from slime.report.facts import git_text, movie_facts, phases_text
 from slime.report.observables import observable_tables, rollout_sentence
@@ -56,7 +57,7 @@ def _page(folder: RunFiles) -> dict[str, Any]:
         "run": folder,
         "about": {"net": {}, "windows": {}, "splits": [], **folder.about},
         "headline": folder.about.get("headline") or headline(folder),
-        "sentences": sentences(folder),
+        "sentences": [*sentences(folder), *ceiling_sentences(folder)],
         "openings": openings(folder),
         "leads": [lead_text(lead, folder.lead_s) for lead in leads],
         "table": score_table(folder, leads),

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from slime.arena import Arena, Forecaster, open_arena, tally_models
+from slime.ceiling import Noise, ceiling_table, noise_of, share_text
 from slime.checkpoint import SavedRun
 from slime.config import RunConfig
 from slime.files import write_json, write_text
@@ -69,13 +70,16 @@ def report_run(
     """
     models: dict[str, Forecaster] = {best.net.kind: lambda _: best.stepper}
     models |= {name: rival.for_movie for name, rival in rivals.items()}
-    n_in = max(best.shape.n_in, *(rival.n_in for rival in rivals.values()))
+    reads = {best.net.kind: best.shape.n_in, **{name: one.n_in for name, one in rivals.items()}}
+    noise = noise_of(prepared.movies, prepared.each("train"), progress=progress)
     tables, notes, where = [], list(prepared.notes), None
     observed: list[Observed] = []
     for name in ("val", "test") if open_test_split else ("val",):
         if name == "test":
             notes += _enter_ledger(run, prepared, best)
-        where, table, said = _score_split(run, name, config, prepared, best, models, n_in, progress)
+        where, table, said = _score_split(
+            run, name, config, prepared, best, models, reads, noise, progress
+        )
         tables.append(table)
         notes += said
         if config.score.observables:
@@ -146,12 +150,13 @@ def _score_split(
     prepared: Prepared,
     best: SavedRun,
     models: Mapping[str, Forecaster],
-    n_in: int,
+    reads: Mapping[str, int],
+    noise: Noise,
     progress: Progress | None,
 ) -> tuple[Arena, pd.DataFrame, list[str]]:
     """Where the models met, their scores, and what had to be said."""
     device = next(best.stepper.parameters()).device
-    where, said = meeting(name, config, prepared, n_in=n_in, device=device)
+    where, said = meeting(name, config, prepared, n_in=max(reads.values()), device=device)
     tallies = tally_models(models, where, progress=progress)
     variance = best.stepper.scale.std.double().cpu().numpy() ** 2
     save_tallies(kept_tallies(run, tallies, variance, where, config, prepared), run)
@@ -163,7 +168,11 @@ def _score_split(
         n_draws=config.score.draws,
         level=config.score.level,
     )
-    return where, table, [*said, *(f"{name} split, {reason}" for reason in reasons)]
+    said += [f"{name} split, {reason}" for reason in reasons]
+    ceilings, told = ceiling_table(
+        table, tallies["persistence"], where, noise, reads, seed=config.seed
+    )
+    return where, pd.concat([table, ceilings], ignore_index=True), [*said, *told]
 
 
 def _observe(
@@ -215,6 +224,7 @@ def headline(
         f"{where.name} split, seed {config.seed}: skill {skill.value:+.3f}"
         f"{_interval_text(skill, config.score.level)}"
     )
+    text += share_text(scores, model, lead, where.name)
     ridge = of("skill_ridge")
     if ridge is not None:
         text += f"; over the ridge stencil {ridge.value:+.3f}{_interval_text(ridge)}"
