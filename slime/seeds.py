@@ -3,7 +3,7 @@
     net, still = [r.of["cnn"] for r in runs], [runs[0].of["persistence"]]
     found = combined(net, statistic("skill"), still)                      # value, low, high
     wins = difference(net, rivals, statistic("skill"), still)             # ..., p
-    holm([...])                                                           # over a table's models
+    # slime.stretched.holm corrects the p values of a table; slime.contest makes such tables
 
 Seeds share their windows, and every draw takes the same blocks for all of them: a time that is hard
 for one is hard for all, and drawn for each apart it would be averaged away. Of S seeds S - 1 are
@@ -20,17 +20,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float
-from scipy.stats import norm, t
+from jaxtyping import Float
 
 from slime.errors import SlimeError
 from slime.inference import Resampling, blocks_of_one, in_order, resample_series
 from slime.score import Tally
 from slime.statistic import Columns, Series, Statistic
+from slime.stretched import Table, ends, p_of_zero
 
 MIN_SEEDS = 3  # of two seeds nothing is known about their spread; one is taken as it is
-
-Table = Float[np.ndarray, "lead column"]
 
 
 class Combined(NamedTuple):
@@ -110,22 +108,6 @@ def difference(
     return _estimate(sides, [1.0, -1.0], draws, level)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P values for that any of these comparisons errs: Holm 1979, https://www.jstor.org/stable/4615733.
-
-    NaN (no comparison) stays NaN and counts for none.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)[: int(np.isfinite(p).sum())]
-    steps = p[order] * (len(order) - np.arange(len(order)))
-    adjusted = np.full(len(p), np.nan)
-    adjusted[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return adjusted.tolist()
-
-
 def _references(
     score: Statistic, reference: Sequence[Tally], n_seeds: int
 ) -> Sequence[Tally | None]:
@@ -167,6 +149,12 @@ def _mean(parts: Sequence[Series]) -> Series:
     return np.stack(parts).mean(axis=0)
 
 
+def plain_score(score: Statistic, tally: Tally, reference: Tally | None) -> Table:
+    """The score of one tally, nothing drawn."""
+    both = [tally] if reference is None or not score.relative else [tally, reference]
+    return score.score(*(score.terms(one).sum(axis=0) for one in both))
+
+
 def _scored(
     score: Statistic,
     tallies: Sequence[Tally],
@@ -178,7 +166,7 @@ def _scored(
     for tally, reference in zip(tallies, references, strict=True):
         both = [tally] if reference is None else [tally, reference]
         terms = [score.terms(one) for one in both]
-        plain.append(score.score(*(one.sum(axis=0) for one in terms)))
+        plain.append(plain_score(score, tally, reference))
         totals = [draws.totals(tally, terms[0])]
         if reference is not None:
             if id(reference) not in held:
@@ -214,8 +202,8 @@ def _estimate(
         freedom = np.where(np.asarray(per_df) > 0, variance**2 / per_df, np.inf)
     given = np.array([not reason for reason in reasons])[:, None] & np.isfinite(value)
     ordered = np.sort(np.where(given, total, np.nan), axis=0)
-    low, high = _ends(ordered, value, freedom, 1 - level)
-    return Combined(value, low, high, _p_of_zero(ordered, value, freedom), by_seed, reasons)
+    low, high = ends(ordered, value, freedom, 1 - level)
+    return Combined(value, low, high, p_of_zero(ordered, value, freedom), by_seed, reasons)
 
 
 def _some_seeds(
@@ -227,43 +215,3 @@ def _some_seeds(
         return drawn[0]
     chosen = rng.integers(0, n_seeds, (n_seeds - 1, n_draws))
     return drawn[chosen, np.arange(n_draws)].mean(axis=0)
-
-
-def _ends(
-    ordered: Float[np.ndarray, "draw lead column"],
-    value: Table,
-    freedom: Table,
-    alpha: Table | float,
-) -> tuple[Table, Table]:
-    """The percentile interval that leaves out `alpha`, stretched about the value by t over z."""
-    tail = np.broadcast_to(np.asarray(alpha, dtype=float) / 2, value.shape)
-    with np.errstate(invalid="ignore"):
-        stretch = np.where(tail < 0.5, t.isf(tail, freedom) / norm.isf(tail), 1.0)
-
-    def end(share: Table) -> Table:
-        place = share * (len(ordered) - 1)
-        below = np.clip(np.floor(place).astype(int), 0, len(ordered) - 2)[None]
-        left, right = (np.take_along_axis(ordered, below + i, axis=0)[0] for i in (0, 1))
-        return value + stretch * (left + (place - below[0]) * (right - left) - value)
-
-    return end(tail), end(1 - tail)
-
-
-def _p_of_zero(
-    ordered: Float[np.ndarray, "draw lead column"], value: Table, freedom: Table
-) -> Table:
-    """The smallest alpha whose interval leaves out 0, found by halving."""
-
-    def holds_zero(alpha: Table) -> Bool[np.ndarray, "lead column"]:
-        low, high = _ends(ordered, value, freedom, alpha)
-        return (low <= 0) & (high >= 0)
-
-    least = 2 / (len(ordered) + 1)
-    inside, outside = np.full(value.shape, least), np.ones(value.shape)
-    never, always = ~holds_zero(inside), holds_zero(outside)
-    for _ in range(40):
-        middle = (inside + outside) / 2
-        holds = holds_zero(middle)
-        inside, outside = np.where(holds, middle, inside), np.where(holds, outside, middle)
-    p = np.where(never, least, np.where(always, 1.0, outside))
-    return np.where(np.isnan(ordered[0]), np.nan, p)

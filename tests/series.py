@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from slime.score import Tally
+from slime.tallies import Tallies
 
 
 def ar1(n: int, phi: float, rng: np.random.Generator) -> np.ndarray:
@@ -37,3 +38,18 @@ def noisy_frames(n_windows: int, rng: np.random.Generator, *, n_leads: int = 2) 
     terms += [forecast**2, forecast * truth]
     sums = np.stack([term.sum(axis=-1) for term in terms], axis=1)
     return Tally(np.zeros(n_windows, int), np.arange(n_windows), sums)
+
+
+def kept(run="one", *, n_in=2, n_leads=2, first=5, n_windows=9, seed=0, **changes):
+    """Windows whose sums are drawn, starting at frames `first` and on, as a run keeps them."""
+    rng = np.random.default_rng(seed)
+    of = {}
+    for name in ("cnn", "persistence", "a/b model"):
+        drawn = noisy_frames(n_windows, rng, n_leads=n_leads)
+        of[name] = Tally(drawn.movie + 3, drawn.start + first, drawn.sums)
+    about = {
+        **{"run": run, "split": "test", "model": "cnn", "seed": seed, "held_out": "time"},
+        **{"n_in": n_in, "step": 2, "movies": {3: "dish é"}, "experiments": {3: "dish"}},
+        **{"frames": {3: "ab12"}, "channels": ["cells", "camp"]},
+    }
+    return Tallies(**{**about, **changes}, variance=np.array([1 / 3, 2.0]), of=of)

@@ -11,8 +11,9 @@ from statsmodels.stats.multitest import multipletests
 from slime.errors import SlimeError
 from slime.inference import resample_blocks
 from slime.score import Tally, skill
-from slime.seeds import combined, difference, holm
+from slime.seeds import combined, difference
 from slime.statistic import statistic
+from slime.stretched import holm
 
 MSE, SKILL = statistic("mse"), statistic("skill")
 
@@ -143,7 +144,7 @@ def test_a_model_does_not_differ_from_itself():
 
 def test_the_p_value_agrees_with_its_interval_at_every_level():
     rng = np.random.default_rng(0)
-    for shift in (0.0, 0.1, 0.3, 0.8):
+    for shift in (0.1, 0.5):
         ours = seeds_of(3, 200, rng, spread=0.1)
         theirs = [tally_of(x["square"][:, 0, 0] + shift + rng.normal(size=200)) for x in ours]
         p = one(difference(ours, theirs, MSE, n_draws=400))[3]

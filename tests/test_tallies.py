@@ -3,26 +3,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from series import noisy_frames
+from series import kept
 
 from slime.errors import SlimeError, StoreError
 from slime.score import Tally
-from slime.tallies import Tallies, load_tallies, meet, save_tallies, tallies_path
-
-
-def kept(run="one", *, n_in=2, n_leads=2, first=5, n_windows=9, seed=0, **changes):
-    """Windows whose sums are drawn, starting at frames `first` and on, as a run keeps them."""
-    rng = np.random.default_rng(seed)
-    of = {}
-    for name in ("cnn", "persistence", "a/b model"):
-        drawn = noisy_frames(n_windows, rng, n_leads=n_leads)
-        of[name] = Tally(drawn.movie + 3, drawn.start + first, drawn.sums)
-    about = {
-        **{"run": run, "split": "test", "model": "cnn", "seed": seed, "held_out": "time"},
-        **{"n_in": n_in, "step": 2, "movies": {3: "dish é"}, "experiments": {3: "dish"}},
-        **{"frames": {3: "ab12"}, "channels": ["cells", "camp"]},
-    }
-    return Tallies(**{**about, **changes}, variance=np.array([1 / 3, 2.0]), of=of)
+from slime.tallies import load_tallies, meet, save_tallies, tallies_path
 
 
 def test_what_is_kept_is_read_back_to_the_last_bit(tmp_path):
