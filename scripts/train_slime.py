@@ -20,6 +20,7 @@ from slime.demo import with_demo_stores
 from slime.devices import pick_device
 from slime.files import write_json, write_text
 from slime.fit import fit
+from slime.fronts import describe_field, measure_fronts, short_sight
 from slime.prepare import prepare
 from slime.progress import bar
 from slime.run.facts import describe_run
@@ -105,6 +106,11 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{train.n_windows} windows to train on, {val.n_windows} to validate, on {device}")
 
     print(f"train: {train.description()}")
+    fronts, said = measure_fronts(movies, splits, step=config.window.step, memory_budget=budget)
+    sees = config.net.kind, getattr(stepper.net, "receptive_radius", None), fronts
+    print(f"net: {describe_field(*sees)}")
+    for note in [*said, *short_sight(*sees)]:
+        print(f"note: {note}")
 
     with folder as run:
         # A run that was stopped before its first epoch was saved begins anew.
@@ -115,7 +121,7 @@ def main(arguments: Sequence[str]) -> None:
         yaml = config_yaml(config)
         write_text(run / "config.yaml", yaml)
         write_environment(run, {**environment(device), "train frames": train.description()})
-        write_json(run / "run.json", describe_run(run, config, prepared, stepper))
+        write_json(run / "run.json", describe_run(run, config, prepared, stepper, fronts=fronts))
         with Tracker(run, config.tracking, asdict(config)) as tracker:
             records = fit(
                 stepper,

@@ -81,7 +81,10 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
     scores = pd.read_csv(run / "scores.csv")
     assert set(scores.model) == {"cnn", "noise ceiling", *BASELINES}
     assert set(scores.split) == {"val", "test"}
-    page, headline = capsys.readouterr().out.strip().splitlines()[-2:]
+    said = capsys.readouterr().out
+    assert "net: cnn sees 2 px around a pixel" in said
+    assert "cnn sees 2 px around a pixel" in (run / "report.html").read_text()
+    page, headline = said.strip().splitlines()[-2:]
     assert page == str(run / "report.html")
     assert "than persistence at lead 1, test split" in headline
     skill = scores.query(

@@ -15,6 +15,7 @@ from slime.report.facts import git_text, movie_facts, phases_text
 from slime.report.observables import observable_tables, rollout_sentence
 from slime.report.run_files import RunFiles, read_run
 from slime.report.scores import other_scores, part_rows, score_table, table_leads
+from slime.report.sight import sight_sentences
 from slime.report.words import best_epoch, headline, notes, openings, sentences
 from slime.texts import lead_text
 
@@ -67,6 +68,7 @@ def _page(folder: RunFiles) -> dict[str, Any]:
         "rollouts": rollout_sentence(folder),
         "figures": _figures(folder.path),
         "best": best_epoch(folder),
+        "sight": sight_sentences(folder.about),
         "movies": movie_facts(folder.about.get("movies", [])),
         "again": folder.about.get("commands", {}),
         "git": git_text(folder.environment),

@@ -1,20 +1,33 @@
 """The facts of a run that its page shows."""
 
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from slime.audit import AuditReport
 from slime.config import RunConfig
 from slime.files import read_lines
+from slime.fronts import Front
 from slime.prepare import Prepared, describe_splits
 from slime.run.folder import command_line
 from slime.stepper import Stepper
 
 
 def describe_run(
-    run: Path, config: RunConfig, prepared: Prepared, stepper: Stepper
+    run: Path,
+    config: RunConfig,
+    prepared: Prepared,
+    stepper: Stepper,
+    *,
+    fronts: Sequence[Front] | None = None,
 ) -> dict[str, Any]:
-    """The facts of a run that its page shows: movies, splits, net, notes."""
+    """The facts of a run that its page shows: movies, splits, net, notes.
+
+    Args:
+        fronts: those of the train frames; by default what was told of them before stays.
+    """
     records = read_lines(run / "metrics.jsonl")
     best = [row["epoch"] for row in records if row["best"]]
     return {
@@ -35,10 +48,16 @@ def describe_run(
             "parameters": sum(p.numel() for p in stepper.parameters()),
             "receptive_radius": getattr(stepper.net, "receptive_radius", None),
         },
+        "fronts": _told_fronts(run) if fronts is None else [asdict(one) for one in fronts],
         "best_epoch": best[-1] if best else None,
         "seconds": {"training": sum(row["seconds"] for row in records)},
         "commands": {"again": command_line()},
     }
+
+
+def _told_fronts(run: Path) -> list[dict[str, Any]]:
+    told = run / "run.json"
+    return json.loads(told.read_text(encoding="utf-8")).get("fronts", []) if told.exists() else []
 
 
 def _describe_movie(movie: Any, report: AuditReport, store: str) -> dict[str, Any]:
