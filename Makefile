@@ -6,7 +6,7 @@ ARGS ?=
 TORCH_INDEX ?=
 PY := .venv/bin/python
 READY := .venv/.installed
-PACKAGES := slime baselines benchmarks scripts tests
+PACKAGES := slime baselines foundations benchmarks scripts tests
 
 .PHONY: train test check verify bench gallery format clean
 

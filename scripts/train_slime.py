@@ -26,6 +26,13 @@ from slime.progress import bar
 from slime.run.facts import describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
 from slime.run.report import meeting, report_run
+from slime.sanity import (
+    Setting,
+    after_training,
+    before_training,
+    outcome_text,
+    write_controls,
+)
 from slime.scale import Standardizer
 from slime.schedule import HELP, pick_scheduler, scheduler
 from slime.stream import WindowStream
@@ -34,12 +41,15 @@ from slime.tracking import Tracker, cut_metrics
 USAGE = "usage: python scripts/train_slime.py [CONFIG.yaml] [STORE ...] [key=value ...]"
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Open, train, score, report; prints what was left out or assumed on the way."""
+def main(arguments: Sequence[str]) -> int:
+    """Open, train, score, report; prints what was left out or assumed on the way.
+
+    Gives the exit code: 1 where a control failed.
+    """
     if wants_help(arguments):
         print(help_text(USAGE))
         print(f"\n{HELP}")
-        return
+        return 0
     began = time.perf_counter()
     address, words = pick_scheduler(arguments)
     config, name = load_config(words)
@@ -101,6 +111,8 @@ def main(arguments: Sequence[str]) -> None:
         progress=bar,
     )
     shape = shape_of(config.window, train)
+    setting = Setting(config, prepared, shape, scale.to(device), device)
+    verdicts = before_training(setting, progress=bar)
     torch.manual_seed(config.seed)
     stepper = build_stepper(config.net, shape, scale).to(device)
     print(f"{train.n_windows} windows to train on, {val.n_windows} to validate, on {device}")
@@ -154,6 +166,8 @@ def main(arguments: Sequence[str]) -> None:
                 if record.epochs_since_best >= config.optim.patience:
                     break
             best = load_run(run, device=device)
+            verdicts += after_training(setting, best.stepper, progress=bar)
+            write_controls(run, verdicts)
             done = report_run(
                 run, config, prepared, best, rivals, open_test_split=config.test, progress=bar
             )
@@ -164,8 +178,11 @@ def main(arguments: Sequence[str]) -> None:
     print(f"{time.perf_counter() - began:.0f} s in all")
     for note in done.notes:
         print(f"note: {note}")
+    if verdicts:
+        print(outcome_text(verdicts, whole=config.sanity is True))
     print(done.page)
     print(done.headline)
+    return 0 if all(verdict.passed for verdict in verdicts) else 1
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from slime.config import (
 from slime.errors import SlimeError, nearest
 from slime.settings import is_setting, names_and_settings, settings_help, settings_of
 
-FREE_ON_RESUME = ("out", "resume", "test", "device", "score", "landscape", "tracking")
+FREE_ON_RESUME = ("out", "resume", "test", "device", "score", "landscape", "tracking", "sanity")
 DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
 
 

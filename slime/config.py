@@ -94,6 +94,11 @@ class RunConfig:
     out: str | None = setting(None, "the run's folder; runs/<config>-<time> by default")
     resume: bool = setting(False, "go on with the run in `out`")
     test: bool = setting(False, "open the test split at the end of training (once, see ledger)")
+    sanity: Any = setting(
+        "auto",
+        "controls that the run must survive: those that take a second or two (auto), all (true), "
+        "none (false)",
+    )
 
     def __post_init__(self) -> None:
         if self.net.kind == "frame_mlp" and self.data.crop is not None:
@@ -103,6 +108,8 @@ class RunConfig:
                 f"optim.pushforward learns from forecasts fed back: window.n_out="
                 f"{self.window.n_out} must be at least 2 for it"
             )
+        if self.sanity not in (True, False, "auto"):
+            raise SlimeError(f"sanity={self.sanity} must be auto, true or false")
         if not 0 <= self.seed < 2**63:
             raise SlimeError(f"seed={self.seed} must be at least 0 and below 2**63")
 

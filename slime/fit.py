@@ -164,7 +164,7 @@ def _train_epoch(
             batch = turned(batch, int(draw.integers(8)))
         if optim.noise:
             batch = batch._replace(past=batch.past + noise(batch.past))
-        loss = _loss(stepper, batch, optim)
+        loss = training_loss(stepper, batch, optim)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(stepper.parameters(), optim.clip or math.inf)
@@ -226,7 +226,7 @@ class _Noise:
         return self.std * torch.randn(shape, generator=self._generator, device=device)
 
 
-def _loss(stepper: Stepper, batch: Batch, optim: OptimSpec) -> Float[Tensor, ""]:
+def training_loss(stepper: Stepper, batch: Batch, optim: OptimSpec) -> Float[Tensor, ""]:
     """Squared error in units of the squared change, over the pixels that count."""
     device = batch.past.device.type
     autocast = optim.autocast and device == "cuda"

@@ -28,6 +28,7 @@ class ConvGRU(nn.Module):
         self.last = Conv(width, channels, edges=edges)
         self.stencil = stencil(n_in, channels, edges)
         self.receptive_radius = n_in + depth - 1
+        self.idle = ("of_state",) if n_in == 1 else ()  # parts of names of weights without effect
 
     def forward(self, past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
         """Frames given to the net's output, in standard units."""

@@ -11,6 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from slime.files import write_text
 from slime.report.ceiling import ceiling_sentences
 from slime.report.compare import compare
+from slime.report.controls import control_rows
 from slime.report.facts import git_text, movie_facts, phases_text
 from slime.report.observables import observable_tables, rollout_sentence
 from slime.report.run_files import RunFiles, read_run
@@ -28,6 +29,7 @@ FIGURES = {
     "observables.png": "Mounds, periods, spectra and tips of the truth and of every forecast.",
     "learning_curves.png": "Train loss, validation skill and learning rate by epoch.",
     "landscape.png": "The loss on a plane of weights through the trained net.",
+    "sanity.png": "Loss on one batch learned by heart, and on shuffled targets, by step.",
     "movie.png": "Frames of the movie as stored, evenly spaced.",
     "splits.png": "Which frames were trained on, validated on and tested on.",
 }
@@ -74,6 +76,7 @@ def _page(folder: RunFiles) -> dict[str, Any]:
         "git": git_text(folder.environment),
         "phases": phases_text(folder.about.get("seconds", {})),
         "notes": notes(folder),
+        "controls": control_rows(folder),
     }
 
 

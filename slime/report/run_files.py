@@ -26,6 +26,7 @@ class RunFiles:
     scores: pd.DataFrame | None
     observables: pd.DataFrame | None
     ledger: Sequence[Mapping[str, Any]]
+    controls: Sequence[Mapping[str, Any]]
     missing: Sequence[str]
 
     @property
@@ -86,8 +87,14 @@ def read_run(run: Path) -> RunFiles:
         scores=found.scores("scores.csv", "the run was not scored"),
         observables=found.scores("observables.csv", None, ("unit", "note")),
         ledger=found.lines("ledger.jsonl", needed=False),
+        controls=found.mapping("sanity.json", needed=False).get("verdicts", []),
         missing=found.missing,
     )
+
+
+def read_controls(run: Path) -> Sequence[Mapping[str, Any]]:
+    """What the run's controls came to, a row each; none where none was asked for."""
+    return _Reading(Path(run)).mapping("sanity.json", needed=False).get("verdicts", [])
 
 
 @dataclass
@@ -104,8 +111,8 @@ class _Reading:
             return None
         return (self.path / name).read_text(encoding="utf-8", errors="replace")
 
-    def mapping(self, name: str) -> Mapping[str, Any]:
-        text = self.text(name)
+    def mapping(self, name: str, *, needed: bool = True) -> Mapping[str, Any]:
+        text = self.text(name, needed=needed)
         held = self._json(text, name) if text is not None else {}
         return held if isinstance(held, dict) else {}
 

@@ -17,6 +17,7 @@ from slime.files import write_json, write_text
 from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.report import write_page
+from slime.report.controls import with_controls
 from slime.results import scores_table
 from slime.rollout_scores import Observed, observe_rollouts
 from slime.run.facts import describe_run
@@ -92,7 +93,7 @@ def report_run(
         measured = _with_earlier(run / "observables.csv", [one.table for one in observed])
         write_text(run / "observables.csv", measured.to_csv(index=False))
     facts = describe_run(run, config, prepared, best.stepper)
-    said = headline(scores, best.net.kind, where, config)
+    said = with_controls(run, headline(scores, best.net.kind, where, config))
     write_json(run / "run.json", {**facts, "notes": notes, "headline": said})
     draw_figures(
         run,
