@@ -66,7 +66,7 @@ def test_every_package_is_installed():
     )
     found = {
         ".".join(p.parent.relative_to(ROOT).parts)
-        for top in ("slime", "baselines")
+        for top in ("slime", "baselines", "foundations")
         for p in (ROOT / top).rglob("__init__.py")
     }
     assert listed == found
