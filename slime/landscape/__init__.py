@@ -7,6 +7,15 @@ centre value can be compared, and that shape alone says nothing of how well a ne
 """
 
 from slime.landscape.directions import Direction, filter_normalised_direction
+from slime.landscape.hessian import hessian_directions, hessian_spectrum
 from slime.landscape.surface import Progress, loss_line, loss_plane
 
-__all__ = ["Direction", "Progress", "filter_normalised_direction", "loss_line", "loss_plane"]
+__all__ = [
+    "Direction",
+    "Progress",
+    "filter_normalised_direction",
+    "hessian_directions",
+    "hessian_spectrum",
+    "loss_line",
+    "loss_plane",
+]

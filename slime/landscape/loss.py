@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from slime.errors import SlimeError
 from slime.landscape.directions import in_float64
-from slime.stepper import Stepper, rollout
+from slime.stepper import Step, Stepper, rollout
 from slime.stream import Batch
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
@@ -98,19 +98,23 @@ def pooled_mse(stepper: Stepper, windows: HeldWindows) -> float:
     In movie units squared, summed in float64: what `mse(tally.total(), pool=True)` is at the same
     lead. Not finite where a counted pixel of the forecast is not.
     """
+    # waits for the GPU: once a call, not once a part
+    return float(sum(summed_squares(stepper, windows))) / windows.n_pixels
+
+
+def summed_squares(stepper: Step, windows: HeldWindows) -> Iterator[Float[Tensor, ""]]:
+    """For each part the sum of squared errors over its counted pixels, in float64."""
 
     def step(past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
         return stepper(_channels_last(past) if windows.channels_last else past)
 
-    total = 0.0
     for past, truth, mask in windows.parts:
         near = windows.lead == 1  # spares the rollout's copy of all frames given
         forecast = step(past) if near else rollout(step, past, windows.lead)[:, -1]
         error = in_float64(forecast) - in_float64(truth)
         if mask is not None:
             error = torch.where(mask.to(error.device), error, 0.0)
-        total = total + error.square_().sum()
-    return float(total) / windows.n_pixels  # waits for the GPU: once a call, not once a part
+        yield error.square().sum()
 
 
 @contextmanager

@@ -33,7 +33,7 @@ def loss_plane(
     n_points: int = 11,
     radius: float = 1.0,
     lead: int = 1,
-    directions: tuple[Mapping[str, Tensor], Mapping[str, Tensor]] | None = None,
+    directions: Sequence[Mapping[str, Tensor]] | None = None,
     micro_batch: int = 32,
     progress: Progress | None = None,
 ) -> xr.DataArray:
@@ -52,7 +52,7 @@ def loss_plane(
         n_points: cells a side, odd, so that the centre is one. Each costs a pass over the windows.
         radius: alpha and beta reach from -radius to radius, in lengths of their directions.
         lead: frames ahead; above 1 the loss is that of the last frame of a rollout.
-        directions: for each a step for every parameter of `stepper.net`, by name, biases too.
+        directions: two, each a step for every parameter of `stepper.net`, by name, biases too.
         micro_batch: windows that go through the net at once, at most; batches are not joined.
         progress: wraps the sequence of cells to compute, as tqdm does.
 
@@ -64,6 +64,8 @@ def loss_plane(
     windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
     if directions is None:
         d1, d2 = (filter_normalised_direction(stepper.net, (seed, i)) for i in (0, 1))
+    elif len(directions) != 2:
+        raise SlimeError(f"a plane has 2 directions, but {len(directions)} were given")
     else:
         d1, d2 = directions
     axes = {"alpha": (values, d1), "beta": (values, d2)}
@@ -122,7 +124,7 @@ def loss_surface(
     """
     steps = {name: steps_in_order(stepper.net, d) for name, (_, d) in axes.items()}
     values = {name: v for name, (v, _) in axes.items()}
-    attrs = _facts(stepper, windows) | _geometry(steps)
+    attrs = facts_of(stepper, windows) | _geometry(steps)
     losses = np.full([len(v) for v in values.values()], np.nan)
     points: list[Point] = list(np.ndindex(losses.shape))
     weights = list(stepper.net.parameters())
@@ -158,7 +160,8 @@ def _surface_array(
     return surface
 
 
-def _facts(stepper: Stepper, windows: HeldWindows) -> dict[str, Any]:
+def facts_of(stepper: Stepper, windows: HeldWindows) -> dict[str, Any]:
+    """Which model, windows and lead a result is about."""
     return {
         "long_name": f"mean squared error at lead {windows.lead}",
         "units": "movie units squared",

@@ -85,7 +85,7 @@ class _Fourier(nn.Module):
                 f"{width} with their margin"
             )
         with torch.autocast(features.device.type, enabled=False):  # no transform of half precision
-            waves = torch.fft.rfft2(features.float(), norm="ortho")
+            waves = torch.fft.rfft2(features.to(self.weights.dtype), norm="ortho")
             rows = torch.arange(1 - n, n, device=waves.device)  # negative ones count from the end
             kept = waves[:, :, rows, :n]
             mixed = torch.einsum("bcyx,cdyx->bdyx", kept, torch.view_as_complex(self.weights))
