@@ -12,7 +12,8 @@ from torch.func import functional_call
 
 from slime.errors import SlimeError
 from slime.landscape import hessian_directions, hessian_spectrum, loss_line, loss_plane
-from slime.landscape.hessian import _add_density, _quadrature, extreme_eigenpairs
+from slime.landscape.density import add_density, lanczos_measure
+from slime.landscape.hessian import extreme_eigenpairs
 from slime.nets import build_net
 from slime.stepper import Stepper, rollout
 
@@ -156,7 +157,7 @@ def test_the_trace_has_the_error_that_hutchinsons_estimate_has():
     rng = np.random.default_rng(0)
     matrix = matrix_of(rng.normal(size=30) * 5)
     n = 2000
-    runs = [_quadrature(lambda v: matrix @ v, rng.choice([-1.0, 1.0], 30), 1) for _ in range(n)]
+    runs = [lanczos_measure(lambda v: matrix @ v, rng.choice([-1.0, 1.0], 30), 1) for _ in range(n)]
     traces = np.array([trace for _, _, trace in runs])
     # over random signs the variance is twice the sum of squares beside the diagonal
     variance = 2 * ((matrix**2).sum() - (np.diag(matrix) ** 2).sum())
@@ -170,7 +171,7 @@ def test_the_density_is_one_in_all_and_has_the_moments_of_the_matrix():
     rng = np.random.default_rng(0)
     matrix = matrix_of(np.concatenate([rng.normal(size=38), [25.0, 30.0]]))
     probes = [rng.choice([-1.0, 1.0], 40) for _ in range(3)]
-    runs = [_quadrature(lambda v: matrix @ v, probe, 12) for probe in probes]
+    runs = [lanczos_measure(lambda v: matrix @ v, probe, 12) for probe in probes]
     for (nodes, weights, trace), probe in zip(runs, probes, strict=True):
         assert weights.sum() == pytest.approx(1)
         for power in range(1, 5):  # Gauss quadrature of 12 nodes is exact up to degree 23
@@ -178,7 +179,7 @@ def test_the_density_is_one_in_all_and_has_the_moments_of_the_matrix():
             assert weights @ nodes**power == pytest.approx(moment, rel=1e-9)
         assert trace == pytest.approx(probe @ matrix @ probe)
     spectrum = xr.Dataset()
-    _add_density(spectrum, runs, 40, 4000)
+    add_density(spectrum, runs, 40, 4000)
     at, density = spectrum["eigenvalue"].values, spectrum["density"].values
     assert np.trapezoid(density, at) == pytest.approx(1, abs=1e-3)
     mean = np.mean([trace for _, _, trace in runs]) / 40
@@ -186,7 +187,7 @@ def test_the_density_is_one_in_all_and_has_the_moments_of_the_matrix():
 
 
 def test_a_direction_that_the_matrix_keeps_ends_the_iteration():
-    nodes, weights, _ = _quadrature(lambda v: 3 * v, np.ones(20), 8)
+    nodes, weights, _ = lanczos_measure(lambda v: 3 * v, np.ones(20), 8)
     assert nodes == pytest.approx([3])
     assert weights == pytest.approx([1])
 
