@@ -45,7 +45,12 @@ class Stepper(nn.Module):
         """The next frame, from the newest `n_in` frames given."""
         if past.shape[1] < self.n_in:
             raise SlimeError(f"{past.shape[1]} frames were given, but the net reads {self.n_in}")
-        output = self.net(self.scale(past[:, -self.n_in :]))
+        return self.headed(self.net(self.scale(past[:, -self.n_in :])), past)
+
+    def headed(
+        self, output: Float[Tensor, "b c y x"], past: Float[Tensor, "b t c y x"]
+    ) -> Float[Tensor, "b c y x"]:
+        """The next frame that an output of the net stands for: affine in it."""
         if self.head == "direct":
             return self.scale.undo(output)
         change = output * self.scale.delta_std[:, None, None]

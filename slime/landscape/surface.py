@@ -12,12 +12,8 @@ from torch import Tensor
 
 from slime.errors import SlimeError
 from slime.landscape.directions import filter_normalised_direction, inner_product, steps_in_order
-from slime.landscape.loss import (
-    HeldWindows,
-    hold_windows,
-    left_as_found,
-    pooled_mse,
-)
+from slime.landscape.linear_chain import LinearChain, linear_leaves
+from slime.landscape.loss import HeldWindows, hold_windows, left_as_found, pooled_mse
 from slime.stepper import Stepper, weights_hash
 from slime.stream import Batch
 
@@ -130,10 +126,16 @@ def loss_surface(
     weights = list(stepper.net.parameters())
     with left_as_found(stepper) as kept:
         trained = [kept[w] for w in weights]
+        leaves = linear_leaves(stepper, windows)
+        along = list(steps.values())
+        chain = LinearChain(leaves, stepper, windows, trained, along) if leaves else None
         for point in progress(points) if progress else points:
-            sizes = {name: float(values[name][i]) for name, i in zip(values, point, strict=True)}
-            _place(weights, trained, [(sizes[name], steps[name]) for name in sizes])
-            losses[point] = pooled_mse(stepper, windows)
+            sizes = [float(values[name][i]) for name, i in zip(values, point, strict=True)]
+            if chain is not None:
+                losses[point] = chain.loss(sizes)
+            else:
+                _place(weights, trained, list(zip(sizes, along, strict=True)))
+                losses[point] = pooled_mse(stepper, windows)
     finite = np.isfinite(losses)
     attrs["n_nonfinite"] = int((~finite).sum())
     return _surface_array(np.where(finite, losses, np.nan), values, attrs)
