@@ -32,7 +32,7 @@ class DemoSpec:
 class ScoreSpec:
     """How far ahead forecasts are scored, and how sure the scores are."""
 
-    leads: int = setting(8, "frames ahead to score; fewer where a split is short, which is said")
+    leads: int = setting(32, "frames ahead to score; fewer where a split is short, which is said")
     draws: int = setting(1000, "resamplings of the block bootstrap")
     level: float = setting(0.95, "coverage of the intervals")
     observables: Any = setting(

@@ -202,7 +202,7 @@ def resample_series(
 def in_order(tally: Tally) -> Tally:
     """The tally by movie and start."""
     rows = _rows(tally)
-    return Tally(tally.movie[rows], tally.start[rows], tally.sums[rows])
+    return tally.at(rows)
 
 
 def blocks_of_one(tally: Tally, n_leads: int, *, n_draws: int = 1000, seed: int = 0) -> Resampling:

@@ -1,6 +1,6 @@
 """All models on the same windows of a split: tallies, a tidy table of scores, example forecasts."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,25 +11,15 @@ from jaxtyping import Float
 from slime.arena import Arena, Forecaster
 from slime.errors import SlimeError, span_text
 from slime.example import Example
-from slime.inference import Interval, Resampling, resample_blocks
-from slime.score import (
-    Sums,
-    Tally,
-    horizon,
-    mae,
-    mse,
-    pearson,
-    r2,
-    rmse,
-    skill,
-    vrmse,
-)
+from slime.inference import resample_blocks
+from slime.lead_groups import Group, each_lead, windows_of
+from slime.score import Tally
+from slime.score_list import Scored, Scorer
 from slime.score_rows import COLUMNS
 from slime.stepper import rollout
 from slime.stream import Batch, WindowStream
-
-HORIZON = 0.8  # correlation under which a forecast is lost
-RIVALS = {"skill": "persistence", "skill_ridge": "ridge"}  # scores that compare two models
+from slime.wide import DETAIL_LEADS, Wide
+from slime.yardstick import Yardstick
 
 
 def scores_table(
@@ -40,35 +30,77 @@ def scores_table(
     seed: int,
     n_draws: int,
     level: float,
+    yardstick: Yardstick | None = None,
+    wide: Wide | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """A row per model, movie, channel, lead and score, with intervals by block bootstrap.
 
-    Movie and channel are `all` in pooled rows. Skill is against persistence, `skill_ridge` against
-    the ridge stencil; `horizon_0.8` is the median over windows of the first lead whose correlation
+    Movie and channel are `all` in pooled rows. Rows of no single lead have lead 0: horizons, and
+    scores over leads 6 to 12 and 13 to 30, as far as they are scored, named `mse_6:12`. Skill is
+    against persistence, `skill_ridge` against the ridge stencil, `skill_climatology` against the
+    mean train frame. `horizon_0.8` is the median over windows of the first lead whose correlation
     is under 0.8, at most the last lead scored, and `censored_0.8` the share that never fell under
     it. Where there are too few blocks for an interval, the reason is given beside the table.
 
     Args:
         variance: of each channel's pixels in the train split.
+        yardstick: of the train split; without it psnr and frame_vrmse are left out.
+        wide: tallies further ahead and of details; without it their scores are left out, and
+            horizons are those within the leads of `tallies`.
     """
+    scorer = Scorer(variance, yardstick, n_draws, seed, level)
     rows: list[dict[str, Any]] = []
     reasons: list[str] = []
     names = {number: str(m.name) for number, m in zip(where.numbers, where.movies, strict=True)}
+    channels = [str(c) for c in where.movies[0]["channel"].values]
     for movie in [*where.numbers, None] if len(names) > 1 else [None]:
-        chosen = {n: t if movie is None else t.of_movie(movie) for n, t in tallies.items()}
+        chosen = _of_movie(tallies, movie)
+        far = None if wide is None else _of_movie(wide.plain, movie)
+        detailed = {} if wide is None else _of_movie(wide.detailed, movie)
         labels = {
             "seed": seed,
             "movie": "all" if movie is None else names[movie],
             "split": where.name,
         }
-        channels = [str(c) for c in where.movies[0]["channel"].values]
-        for name, tally in chosen.items():
-            scored = _scored(name, tally, chosen, variance, n_draws, seed, level)
-            for score, values, interval in scored:
-                rows += _tidy(name, labels, score, values, interval, channels)
+        for name in chosen:
+            scored = list(_near_and_far(scorer, name, chosen, far, whole=movie is None))
+            if wide is not None and len(detailed[name]):
+                scored += scorer.detailed(name, detailed, each_lead(wide.leads))
+            for one in scored:
+                rows += _tidy(name, labels, one, channels)
             if movie is None:
-                reasons += _reasons(name, tally, chosen, n_draws, seed)
+                reasons += _reasons(name, chosen[name], chosen, n_draws, seed)
     return pd.DataFrame(rows, columns=list(COLUMNS)), reasons
+
+
+def _of_movie(tallies: Mapping[str, Tally], movie: int | None) -> Mapping[str, Tally]:
+    if movie is None:
+        return tallies
+    return {name: tally.of_movie(movie) for name, tally in tallies.items()}
+
+
+def _near_and_far(
+    scorer: Scorer,
+    name: str,
+    near: Mapping[str, Tally],
+    far: Mapping[str, Tally] | None,
+    *,
+    whole: bool,
+) -> Iterator[Scored]:
+    """Plain scores at every lead; windows of leads and horizons, of the windows that reach on.
+
+    Of one movie alone (not `whole`) leads beyond those of every window are the doubling ones.
+    """
+    n_near = near[name].n_leads
+    yield from scorer.plain(name, near, each_lead(range(1, n_near + 1)))
+    reach = near if far is None or not len(far[name]) else far
+    n_leads = reach[name].n_leads
+    single = each_lead(range(1, n_leads + 1), first=n_near + 1)
+    single = [group for group in single if whole or group.lead in DETAIL_LEADS]
+    beyond = [*single, *windows_of(n_leads)]
+    if beyond:
+        yield from scorer.plain(name, reach, beyond)
+    yield from scorer.horizons(reach[name])
 
 
 def _reasons(
@@ -87,70 +119,23 @@ def _reasons(
     ]
 
 
-def _scored(
-    name: str,
-    tally: Tally,
-    others: Mapping[str, Tally],
-    variance: Float[np.ndarray, " channel"],
-    n_draws: int,
-    seed: int,
-    level: float,
-) -> Iterator[tuple[str, np.ndarray, Interval | None]]:
-    """Scores as (name, values `lead channel`, interval), the pooled channel `all` last."""
-    alone = resample_blocks(tally, n_draws=n_draws, seed=seed)
-
-    def row(
-        score: str, take: Callable[..., np.ndarray], over: Resampling, *rivals: Tally
-    ) -> tuple[str, np.ndarray, Interval | None]:
-        values = _and_pooled(take, tally.total(), *(r.total() for r in rivals))
-        drawn = _and_pooled(take, over.sums(tally), *(over.sums(r) for r in rivals))
-        return score, values, over.interval(drawn, level=level)
-
-    for take in (mse, mae, rmse, r2):
-        yield row(take.__name__, take, alone)
-    yield row("vrmse", lambda sums, pool=False: vrmse(sums, variance, pool=pool), alone)
-    for score, rival in RIVALS.items():
-        if rival == name:
-            yield score, _and_pooled(skill, tally.total(), tally.total()), None
-        elif rival in others:
-            paired = resample_blocks(tally, others[rival], n_draws=n_draws, seed=seed)
-            yield row(score, skill, paired, others[rival])
-    values = np.concatenate([pearson(tally), pearson(tally, pool=True)], axis=-1)
-    drawn = np.concatenate([alone.pearson(tally), alone.pearson(tally, pool=True)], axis=-1)
-    yield "pearson", values, alone.interval(drawn, level=level)
-    first, crossed = horizon(tally, HORIZON)
-    yield f"horizon_{HORIZON}", np.append(np.median(first, axis=0), np.median(first))[None], None
-    share = ~crossed
-    yield f"censored_{HORIZON}", np.append(share.mean(axis=0), share.mean())[None], None
-
-
-def _and_pooled(take: Callable[..., np.ndarray], *sums: Sums) -> np.ndarray:
-    """A score for each channel and, in one more column, for all together."""
-    return np.concatenate([take(*sums), take(*sums, pool=True)], axis=-1)
-
-
 def _tidy(
-    name: str,
-    labels: Mapping[str, Any],
-    score: str,
-    values: np.ndarray,
-    interval: Interval | None,
-    channels: Sequence[str],
+    name: str, labels: Mapping[str, Any], scored: Scored, channels: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    with_lead = not score.startswith(("horizon", "censored"))
     for k, channel in enumerate([*channels, "all"]):
         if len(channels) == 1 and channel != "all":
             continue  # one channel is all of them
-        for lead in range(values.shape[0]):
+        for i, group in enumerate(scored.groups or [Group(0, "", ())]):
+            interval = scored.interval
             yield {
                 "model": name,
                 **labels,
                 "channel": channel,
-                "lead": lead + 1 if with_lead else 0,
-                "score": score,
-                "value": values[lead, k],
-                "low": np.nan if interval is None else interval.low[lead, k],
-                "high": np.nan if interval is None else interval.high[lead, k],
+                "lead": group.lead,
+                "score": scored.name + group.suffix,
+                "value": scored.values[i, k],
+                "low": np.nan if interval is None else interval.low[i, k],
+                "high": np.nan if interval is None else interval.high[i, k],
             }
 
 

@@ -28,11 +28,13 @@ class Tally:
         movie, start: which window.
         sums: for each of SUMS: count, p - y, |p - y|, (p - y)^2, y, y^2, p, p^2, p y, where p is
             the forecast and y the truth, in movie units.
+        names: of the sums; those that follow SUMS are further ones.
     """
 
     movie: Int[np.ndarray, " windows"]
     start: Int[np.ndarray, " windows"]
     sums: Float[np.ndarray, "windows sum lead channel"]
+    names: tuple[str, ...] = SUMS
 
     def __add__(self, other: "Tally | int") -> "Tally":
         """Both tallies' windows; a window that is in both (other pixels of it) is added up."""
@@ -50,8 +52,9 @@ class Tally:
         Raises:
             SlimeError: there is no part.
         """
-        n, columns = 0, []
+        n, columns, names = 0, [], SUMS
         for part in parts:
+            names = part.names
             added = [part.movie, part.start, part.sums]
             columns = columns or [
                 np.empty((0, *column.shape[1:]), column.dtype) for column in added
@@ -67,13 +70,13 @@ class Tally:
         keys, place = np.unique(np.stack([movie, start]), axis=1, return_inverse=True)
         total = np.zeros((keys.shape[1], *sums.shape[1:]))
         np.add.at(total, place.reshape(-1), sums)
-        return cls(keys[0], keys[1], total)
+        return cls(keys[0], keys[1], total, names)
 
     def __len__(self) -> int:
         return len(self.movie)
 
     def __getitem__(self, name: str) -> Float[np.ndarray, "windows lead channel"]:
-        return self.sums[:, SUMS.index(name)]
+        return self.sums[:, self.names.index(name)]
 
     @property
     def n_leads(self) -> int:
@@ -83,8 +86,11 @@ class Tally:
     def of_movie(self, movie: int) -> "Tally":
         """The windows of one movie, in time order."""
         rows = np.flatnonzero(self.movie == movie)
-        rows = rows[np.argsort(self.start[rows], kind="stable")]
-        return Tally(self.movie[rows], self.start[rows], self.sums[rows])
+        return self.at(rows[np.argsort(self.start[rows], kind="stable")])
+
+    def at(self, rows: Int[np.ndarray, " n"]) -> "Tally":
+        """The windows at these places."""
+        return Tally(self.movie[rows], self.start[rows], self.sums[rows], self.names)
 
     def total(self, weights: Float[np.ndarray, " windows"] | None = None) -> Sums:
         """Sums over windows, each counted as often as `weights` says (once by default)."""
@@ -172,6 +178,16 @@ def vrmse(sums: Sums, variance: Float[np.ndarray, " channel"], *, pool: bool = F
     """
     ratio = mse(sums) / variance
     return np.sqrt(ratio.mean(axis=-1, keepdims=True) if pool else ratio)
+
+
+def psnr(sums: Sums, data_range: Float[np.ndarray, " channel"], *, pool: bool = False) -> Scores:
+    """10 log10 of the squared range over the squared error, decibels; the train split's range.
+
+    `pool` averages the channels' squared errors, each over its squared range.
+    """
+    ratio = mse(sums) / data_range**2
+    with np.errstate(divide="ignore"):  # a perfect forecast has infinitely many
+        return -10 * np.log10(ratio.mean(axis=-1, keepdims=True) if pool else ratio)
 
 
 def skill(sums: Sums, reference: Sums, *, pool: bool = False) -> Scores:

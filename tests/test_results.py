@@ -8,10 +8,12 @@ from slime.errors import SlimeError
 from slime.fit import persistence
 from slime.results import COLUMNS, example_forecast, scores_table
 from slime.split import Split
+from slime.wide import tally_wide, widened
+from slime.yardstick import Yardstick
 
 
-def film(name, n=40, amplitude=1.0, seed=0):
-    noise = np.random.default_rng(seed).normal(size=(n, 2, 4, 5))
+def film(name, n=40, amplitude=1.0, seed=0, size=(4, 5)):
+    noise = np.random.default_rng(seed).normal(size=(n, 2, *size))
     frames = amplitude * np.cumsum(noise, axis=0)
     return xr.DataArray(
         frames.astype("float32"),
@@ -66,6 +68,74 @@ def test_the_table_is_tidy_and_holds_every_movie_channel_and_lead():
     leads = scores[scores.score == "mse"].groupby(["model", "movie", "channel"]).lead
     assert (leads.apply(list).map(tuple) == (1, 2, 3)).all()
     assert not scores.duplicated(["model", "movie", "channel", "lead", "score"]).any()
+
+
+def wide_table(models, arena, leads, movies=None):
+    yardstick = Yardstick(np.array([4.0, 9.0]), np.zeros(2), np.array([5.0, 9.0]), np.zeros(2))
+    far, _ = widened(arena, leads)
+    scores, _ = scores_table(
+        tally_models(models, arena),
+        arena,
+        yardstick.variance,
+        seed=3,
+        n_draws=50,
+        level=0.9,
+        yardstick=yardstick,
+        wide=tally_wide(models, far, yardstick),
+    )
+    return scores
+
+
+def test_leads_windows_of_leads_and_details_have_the_rows_that_are_documented():
+    large = [film("one", size=(12, 13)), film("two", seed=1, size=(12, 13))]
+    arena, _ = meet(leads=8, movies=large, splits=[{"test": Split("test", 0, 40)}] * 2)
+    models = {"zero": zero, "persistence": stay, "ridge": halfway, "climatology": zero}
+    scores = wide_table(models, arena, 18)
+    assert not scores.duplicated(["model", "movie", "channel", "lead", "score"]).any()
+    ours = scores[(scores.model == "persistence") & (scores.channel == "all")]
+    leads = {name: sorted(rows.lead) for name, rows in ours[ours.movie == "all"].groupby("score")}
+    every, doubling = list(range(1, 19)), [1, 2, 4, 8, 16]
+    cheap = {"mse", "mae", "rmse", "r2", "vrmse", "psnr", "skill", "skill_ridge", "nrmse"}
+    cheap |= {"skill_climatology", "pearson", "mass_drift", "frame_vrmse", "frame_vrmse_flat"}
+    costly = {"ssim", "w1", "acc", "h1", "log_spectral_distance"}
+    of_bands = ("spectral_mse", "spectral_nmse", "frmse", "energy_ratio", "coherence_error")
+    costly |= {f"{score}_{band}" for score in of_bands for band in ("low", "mid", "high")}
+    alone = {f"{s}_{t}" for s in ("horizon", "censored") for t in (0.8, 0.9, 0.95)}
+    alone |= {f"{score}_{window}" for score in cheap for window in ("6:12", "13:18")}
+    assert leads == (
+        dict.fromkeys(cheap, every)
+        | dict.fromkeys(costly, doubling)
+        | {score: [0] for score in alone}
+    )
+    assert sorted(ours[(ours.movie == "one") & (ours.score == "mse")].lead) == [*range(1, 9), 16]
+    drawn = scores[scores.low.notna()]
+    # a mean over frames of drawn blocks is that mean on average, not in every draw
+    assert ((drawn.low <= drawn.high) & drawn.value.notna()).all()
+    assert {"ssim", "energy_ratio_high", "w1", "psnr", "nrmse", "mse_6:12"} <= set(drawn.score)
+
+
+def test_a_window_of_leads_is_scored_over_all_its_pixels():
+    arena, _ = meet(leads=8, splits=[{"test": Split("test", 0, 40)}, {}])
+    scores = wide_table({"zero": zero, "persistence": stay}, arena, 15)
+    frames = film("one").values
+    starts = np.arange(0, 40 - 16)  # of 2 + 15 frames; hop 1: as many leads as may share a frame
+    truth = np.concatenate([frames[starts + 1 + lead] for lead in range(6, 13)])
+    row = scores[(scores.model == "zero") & (scores.channel == "all")].set_index("score")
+    assert row.loc["mse_6:12"].value == pytest.approx((truth**2).mean(), rel=1e-6)
+    by_channel = (truth**2).mean(axis=(0, 2, 3))
+    assert row.loc["psnr_6:12"].value == pytest.approx(
+        -10 * np.log10((by_channel / np.array([25, 81])).mean()), rel=1e-6
+    )
+
+
+def test_skill_over_climatology_is_of_pooled_errors():
+    arena, _ = meet()
+    scores, _ = table({"zero": zero, "persistence": stay, "climatology": halfway}, arena)
+    at = scores[(scores.lead == 2) & (scores.movie == "all") & (scores.channel == "all")]
+    mse = at[at.score == "mse"].set_index("model").value
+    skill = at[at.score == "skill_climatology"].set_index("model").value
+    assert skill["zero"] == pytest.approx(1 - mse["zero"] / mse["climatology"])
+    assert skill["climatology"] == 0
 
 
 def test_pooled_skill_is_of_pooled_errors_and_not_a_mean_of_skills():

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pandas as pd
 from omegaconf import OmegaConf
 
 from slime.errors import SlimeError
-from slime.score_rows import COLUMNS, NUMBERS
+from slime.score_rows import COLUMNS, NUMBERS, rows_where
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,14 @@ class RunFiles:
         """The name of our net in the tables, where known."""
         return self.about.get("net", {}).get("kind") or self.config.get("net", {}).get("kind")
 
-    @property
+    @cached_property
+    def pooled(self) -> pd.DataFrame | None:
+        """Scores over all movies and channels in the page's split."""
+        if self.scores is None or self.split is None:
+            return None
+        return rows_where(self.scores, split=self.split, movie="all", channel="all")
+
+    @cached_property
     def split(self) -> str | None:
         """The split that the page is about: test where it was opened, else validation."""
         held = set() if self.scores is None else set(self.scores["split"])

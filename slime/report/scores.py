@@ -114,10 +114,9 @@ def _horizon(folder: RunFiles, model: str) -> str:
 
 def pooled(folder: RunFiles, score: str, **equal: Any) -> pd.DataFrame:
     """Rows of one score over all movies and channels, in the page's split."""
-    if folder.scores is None or folder.split is None:
+    if folder.pooled is None:
         return pd.DataFrame({column: [] for column in COLUMNS})
-    place = {"split": folder.split, "movie": "all", "channel": "all"}
-    return rows_where(folder.scores, score=score, **place, **equal)
+    return rows_where(folder.pooled, score=score, **equal)
 
 
 def table_leads(folder: RunFiles) -> list[int]:

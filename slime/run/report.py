@@ -28,6 +28,8 @@ from slime.score_rows import rows_where
 from slime.stepper import Step
 from slime.tallies import save_tallies
 from slime.texts import duration_text
+from slime.wide import NEAR_LEADS, tally_wide, widened
+from slime.yardstick import Yardstick
 
 
 @runtime_checkable
@@ -73,13 +75,14 @@ def report_run(
     models |= {name: rival.for_movie for name, rival in rivals.items()}
     reads = {best.net.kind: best.shape.n_in, **{name: one.n_in for name, one in rivals.items()}}
     noise = noise_of(prepared.movies, prepared.each("train"), progress=progress)
+    yardstick = _yardstick(config, prepared, best, noise)
     tables, notes, where = [], list(prepared.notes), None
     observed: list[Observed] = []
     for name in ("val", "test") if open_test_split else ("val",):
         if name == "test":
             notes += _enter_ledger(run, prepared, best)
         where, table, said = _score_split(
-            run, name, config, prepared, best, models, reads, noise, progress
+            run, name, config, prepared, best, models, yardstick, reads, noise, progress
         )
         tables.append(table)
         notes += said
@@ -137,7 +140,7 @@ def meeting(
         prepared.splits,
         name,
         n_in=n_in,
-        leads=config.score.leads,
+        leads=min(config.score.leads, NEAR_LEADS),
         step=config.window.step,
         memory_budget=config.data.memory_budget,
         device=device,
@@ -151,6 +154,7 @@ def _score_split(
     prepared: Prepared,
     best: SavedRun,
     models: Mapping[str, Forecaster],
+    yardstick: Yardstick,
     reads: Mapping[str, int],
     noise: Noise,
     progress: Progress | None,
@@ -159,17 +163,19 @@ def _score_split(
     device = next(best.stepper.parameters()).device
     where, said = meeting(name, config, prepared, n_in=max(reads.values()), device=device)
     tallies = tally_models(models, where, progress=progress)
-    variance = best.stepper.scale.std.double().cpu().numpy() ** 2
-    save_tallies(kept_tallies(run, tallies, variance, where, config, prepared), run)
+    save_tallies(kept_tallies(run, tallies, yardstick.variance, where, config, prepared), run)
+    far, more = widened(where, config.score.leads)
     table, reasons = scores_table(
         tallies,
         where,
-        variance,
+        yardstick.variance,
         seed=config.seed,
         n_draws=config.score.draws,
         level=config.score.level,
+        yardstick=yardstick,
+        wide=tally_wide(models, far, yardstick, progress=progress),
     )
-    said += [f"{name} split, {reason}" for reason in reasons]
+    said += [*more, *(f"{name} split, {reason}" for reason in reasons)]
     ceilings, told = ceiling_table(
         table, tallies["persistence"], where, noise, reads, seed=config.seed
     )
