@@ -25,7 +25,8 @@ from slime.prepare import prepare
 from slime.progress import bar
 from slime.run.facts import describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
-from slime.run.report import meeting, report_run
+from slime.run.report import report_run
+from slime.run.scoring import meeting
 from slime.sanity import (
     Setting,
     after_training,

@@ -59,9 +59,11 @@ def widened(near: Arena, leads: int) -> tuple[Arena, list[str]]:
     if len(kept) < len(near.movies):
         out = [str(m.name) for m, n in zip(near.movies, n_windows, strict=True) if not n]
         notes.append(f"{label}: too short for {most} leads, scored less far: {', '.join(out)}")
-    what = "ssim, spectra and other costly scores"
-    what = f"leads {first + 1} to {most}, horizons, {what}" if most > first else what
-    notes.append(f"{label}: {what} are of windows {hop} frame{'s' if hop > 1 else ''} apart")
+    if hop > 1 or most > first:
+        what = "ssim, spectra and other costly scores"
+        what = f"leads {first + 1} to {most}, horizons, {what}" if most > first else what
+        apart = f"windows {hop} frames apart" if hop > 1 else f"windows of {most} leads"
+        notes.append(f"{label}: {what} are of {apart}")
     movies, splits, numbers = (
         [column[i] for i in kept] for column in (near.movies, near.splits, near.numbers)
     )

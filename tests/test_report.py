@@ -223,6 +223,45 @@ def test_results_hold_every_model_and_mark_the_best(run):
     assert "MSE 1.37e-3" in drift  # 5.2e-4 (1 + 1.63)
 
 
+def test_other_scores_stand_in_tables_a_row_a_model(run):
+    table = pd.read_csv(run / "scores.csv")
+    common = {"seed": 0, "movie": "all", "split": "test", "channel": "all", "low": "", "high": ""}
+    more = [
+        {"model": model, "lead": lead, "score": score, "value": value, **common}
+        for model in MODELS
+        for score, lead, value in (
+            ("ssim", 1, 0.91),
+            ("ssim", 8, 0.52),
+            ("energy_ratio_high", 1, 0.61),
+            ("skill_6:12", 0, 0.25),
+            ("horizon_0.95", 0, 3.0),
+            ("censored_0.95", 0, 0.5),
+        )
+    ]
+    pd.concat([table, pd.DataFrame(more)]).to_csv(run / "scores.csv", index=False)
+    html = unescape(write_page(run).read_text(encoding="utf-8"))
+    tables = dict(re.findall("<caption>(.*?)</caption>(.*?)</table>", html, re.DOTALL))
+    assert [t.split(",")[0] for t in tables] == [
+        "Pixels",
+        "Agreement",
+        "Structure and waves",
+        "Structure and waves",
+        "Several leads together",
+        "Horizons",
+    ]
+    assert list(tables)[3] == "Structure and waves, lead 8 (8 min)"
+    rows = {
+        title: dict(re.findall(r'<th scope="row">(.*?)</th>(.*?)</tr>', of))
+        for title, of in tables.items()
+    }
+    assert all(list(of) == list(MODELS) for of in rows.values())
+    assert "0.52" in rows["Structure and waves, lead 8 (8 min)"]["drift"]
+    assert "energy ratio high" in tables["Structure and waves, lead 1 (60 s)"]
+    assert "+0.250" in rows["Several leads together"]["cnn"]
+    assert "lead 6 (6 min); 25 % never" in rows["Horizons"]["cnn"]
+    assert "beyond lead 3 (3 min); 50 % never" in rows["Horizons"]["cnn"]
+
+
 def test_an_interval_that_could_not_be_had_is_said(run):
     table = pd.read_csv(run / "scores.csv")
     of_net = (table["model"] == "cnn") & (table["score"] == "skill")

@@ -49,17 +49,37 @@ def lines(run):
     return " ".join(unescape(re.sub("<[^>]+>", " ", part)).split())
 
 
+def cells(run):
+    """By observable and model, what the page's tables show."""
+    html = write_page(run).read_text(encoding="utf-8")
+    part = html[html.index("<h2>What a biologist measures") :].split("</section>")[0]
+    found = {}
+    for table in re.findall("<table.*?</table>", part, re.DOTALL):
+        rows = [
+            [
+                " ".join(unescape(re.sub("<[^>]+>", " ", cell)).split())
+                for cell in re.findall("<t[hd].*?</t[hd]>", row, re.DOTALL)
+            ]
+            for row in re.findall("<tr>.*?</tr>", table, re.DOTALL)
+        ]
+        for model, *values in rows[1:]:
+            found |= {(name, model): v for name, v in zip(rows[0][1:], values, strict=True)}
+    return found
+
+
 def test_truth_net_and_baselines_stand_side_by_side_with_units(run):
-    text = lines(run)
-    assert "observable truth cnn persistence" in text
-    assert "wave period (s) 300 290 to 310 330 320 to 340 –" in text
-    assert "wave speed (um/s) 5 6 –" in text
+    shown = cells(run)
+    assert list(dict.fromkeys(model for _, model in shown)) == ["truth", "cnn", "persistence"]
+    assert shown["wave period (s)", "truth"] == "300 290 to 310"
+    assert shown["wave period (s)", "cnn"] == "330 320 to 340"
+    assert shown["wave period (s)", "persistence"] == "–"
+    assert shown["wave speed (um/s)", "cnn"] == "6"
     # of numbers the last lead alone, of errors the first, the eighth and the last
-    assert "mounds, lead 14 (14 min) 4 3 –" in text
-    assert "mounds, lead 1 " not in text.replace("error of mounds", "")
+    assert shown["mounds, lead 14 (14 min)", "truth"] == "4"
+    assert ("mounds, lead 1 (60 s)", "truth") not in shown
     for lead, ours, still in ((1, "11", "13"), (8, "88", "104"), (14, "154", "182")):
-        after = "60 s" if lead == 1 else f"{lead} min"
-        assert f"error of mounds, lead {lead} ({after}) (um) – {ours} {still}" in text
+        name = f"error of mounds, lead {lead} ({'60 s' if lead == 1 else f'{lead} min'}) (um)"
+        assert [shown[name, m] for m in ("truth", "cnn", "persistence")] == ["–", ours, still]
 
 
 def test_what_could_not_be_measured_is_said_with_its_reason(run):
@@ -84,7 +104,7 @@ def test_every_channel_has_a_table_and_another_split_has_none(run):
 
 def test_seeds_are_averaged(run):
     pd.concat([rows(), rows(seed=1, scale=1.1)]).to_csv(run / "observables.csv", index=False)
-    assert "wave period (s) 300 290 to 310 346 320 to 340" in lines(run)  # (330 + 363) / 2
+    assert cells(run)["wave period (s)", "cnn"] == "346 320 to 340"  # (330 + 363) / 2
 
 
 def test_a_run_that_measured_nothing_is_complete(tmp_path):

@@ -255,7 +255,9 @@ def test_a_net_that_cannot_know_is_not_asked_to_learn_by_heart(setting_of, kerne
 
 
 @pytest.mark.slow
-def test_all_controls_pass_on_a_wave_and_a_net_that_is_never_fresh_is_found(setting_of, monkeypatch):
+def test_all_controls_pass_on_a_wave_and_a_net_that_is_never_fresh_is_found(
+    setting_of, monkeypatch
+):
     setting = setting_of("sanity=true", "net.width=16", "net.depth=3", "optim.lr=1e-2")
     assert failed(before_training(setting)) == set()
     net = setting.fresh()

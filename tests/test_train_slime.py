@@ -64,7 +64,7 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
     run = tmp_path / "run"
     names = {p.name for p in run.iterdir()}
     assert {"config.yaml", "environment.json", "metrics.jsonl", "best.pt", "last.pt"} <= names
-    assert {"scores.csv", "report.html", "ledger.jsonl", "run.json"} <= names
+    assert {"scores.csv", "waves.csv", "report.html", "ledger.jsonl", "run.json"} <= names
     kept = load_tallies(run, "test")
     assert (kept.model, kept.seed, set(kept.of)) == ("cnn", 0, {"cnn", *BASELINES})
     figures = {p.name for p in (run / "figures").iterdir()}
@@ -74,6 +74,7 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
         "learning_curves.png",
         "strip.png",
         "skill_by_lead.png",
+        "waves.png",
         "landscape.png",
         "rollout.gif",
         "splits.png",

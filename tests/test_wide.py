@@ -35,7 +35,12 @@ def test_leads_end_where_less_than_eight_windows_would_be_left():
     near, _ = meet(leads=8, splits=[{"test": Split("test", 0, 12)}, {}])
     far, said = widened(near, 32)
     assert far.spec.n_out == near.spec.n_out == 8
-    assert said[-1].startswith("split 'test': ssim, spectra")
+    assert said == ["split 'test' is short: 8 leads, not 32"]
+    near, _ = meet(leads=8, splits=[{"test": Split("test", 0, 25)}, {}])
+    assert widened(near, 12)[1] == [
+        "split 'test': leads 9 to 12, horizons, ssim, spectra and other costly scores are of "
+        "windows of 12 leads"
+    ]
 
 
 def test_a_movie_too_short_for_the_leads_is_named():

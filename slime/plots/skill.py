@@ -50,7 +50,7 @@ def skill_by_lead(
     models.sort(key=lambda model: model != net)
     ticks = _lead_axis(axes, sorted({int(lead) for lead in numbers_of(rows, "lead")}), lead_s)
     for model in models:
-        style, is_shaded = _model_style(model, models, net), model == (net or model)
+        style, is_shaded = model_style(model, models, net), model == (net or model)
         _draw_model(axes, rows_where(rows, model=model), ticks, style, is_shaded=is_shaded)
     top = _draw_ceiling(axes, best_ceiling(scores, split, movie=movie, channel=channel))
     floor = _skill_floor(rows, net)
@@ -58,7 +58,7 @@ def skill_by_lead(
     highest = float(np.fmax.reduce([*numbers_of(rows, "value"), *shaded], initial=0.04))
     axes.set_ylim(floor, min(1.02, max(highest, top) + 0.06))
     under = [(m, _worst_under(rows_where(rows, model=m), floor)) for m in models]
-    off_scale = [(_model_style(m, models, net)["color"], worst) for m, worst in under if worst]
+    off_scale = [(model_style(m, models, net)["color"], worst) for m, worst in under if worst]
     _list_off_scale(axes, off_scale, ticks)
     axes.set_ylabel("skill, 1 − MSE / MSE(persistence)")
     beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
@@ -99,7 +99,8 @@ def _draw_ceiling(axes: Axes, rows: pd.DataFrame) -> float:
     return max(means)
 
 
-def _model_style(model: str, models: Sequence[str], net: str | None) -> dict[str, Any]:
+def model_style(model: str, models: Sequence[str], net: str | None) -> dict[str, Any]:
+    """How a model's line is drawn: the net boldly, the others by their places in `models`."""
     if model == net:
         return {"color": BLUE, "linewidth": 2.4, "marker": "o", "markersize": 5, "zorder": 4}
     index = [m for m in models if m != net].index(model)

@@ -15,7 +15,7 @@ from slime.report.controls import control_rows
 from slime.report.facts import git_text, movie_facts, phases_text
 from slime.report.observables import observable_tables, rollout_sentence
 from slime.report.run_files import RunFiles, read_run
-from slime.report.scores import other_scores, part_rows, score_table, table_leads
+from slime.report.scores import other_tables, part_rows, score_table, table_leads
 from slime.report.sight import sight_sentences
 from slime.report.words import best_epoch, headline, notes, openings, sentences
 from slime.texts import lead_text
@@ -24,6 +24,7 @@ __all__ = ["compare", "write_page"]
 
 FIGURES = {
     "skill_by_lead.png": "Skill against persistence by lead, for every model.",
+    "waves.png": "Power of every forecast over that of the truth, by wave number and lead.",
     "strip.png": "Truth, forecast and errors at several leads, beside the error of persistence.",
     "rollout.gif": "A rollout: truth, forecast and error, frame by frame.",
     "observables.png": "Mounds, periods, spectra and tips of the truth and of every forecast.",
@@ -65,7 +66,7 @@ def _page(folder: RunFiles) -> dict[str, Any]:
         "leads": [lead_text(lead, folder.lead_s) for lead in leads],
         "table": score_table(folder, leads),
         "parts": part_rows(folder),
-        "others": other_scores(folder),
+        "others": other_tables(folder),
         "observables": observable_tables(folder),
         "rollouts": rollout_sentence(folder),
         "figures": _figures(folder.path),

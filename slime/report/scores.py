@@ -8,9 +8,21 @@ import pandas as pd
 
 from slime.report.run_files import RunFiles
 from slime.score_rows import COLUMNS, numbers_of, rows_where
-from slime.texts import duration_text, number_text, skill_text
+from slime.texts import duration_text, lead_text, number_text, skill_text
 
-OTHER_SCORES = ("mae", "rmse", "r2", "vrmse", "pearson", "skill_ridge")
+PIXELS = ("mae", "rmse", "vrmse", "frame_vrmse", "nrmse", "r2", "psnr")
+AGREEMENT = ("skill_ridge", "skill_climatology", "pearson", "acc", "mass_drift", "w1")
+WAVES = (
+    "ssim",
+    "h1",
+    "frmse_low",
+    "frmse_mid",
+    "frmse_high",
+    "energy_ratio_high",
+    "coherence_error_high",
+    "log_spectral_distance",
+)
+HORIZONS = ("horizon_0.8", "horizon_0.9", "horizon_0.95")
 
 
 class Cell(NamedTuple):
@@ -86,23 +98,44 @@ def part_rows(folder: RunFiles) -> list[Mapping[str, str]]:
     return found
 
 
-def other_scores(folder: RunFiles) -> Mapping[str, Any]:
-    """The other scores at the first lead, and the horizon, a row a model."""
-    scores = [s for s in OTHER_SCORES if len(pooled(folder, s))]
-    rows = []
-    for model in (str(row["model"]) for row in score_table(folder, [1])):
-        values = [mean_score(folder, score, model, 1) for score in scores]
-        texts = ["–" if v is None else number_text(v) for v in values]
-        if "skill_ridge" in scores and values[-1] is not None:
-            texts[-1] = skill_text(values[-1])
-        rows.append((model, [*texts, _horizon(folder, model)]))
-    return {"scores": scores, "rows": rows}
+def other_tables(folder: RunFiles) -> list[Mapping[str, Any]]:
+    """The other scores in tables that fit a page, a row a model; none without a score."""
+    leads = [lead for lead in table_leads(folder) if len(pooled(folder, "ssim", lead=lead))]
+    asked = [("Pixels", PIXELS, 1), ("Agreement", AGREEMENT, 1)]
+    asked += [("Structure and waves", WAVES, lead) for lead in sorted({*leads[:1], *leads[-1:]})]
+    asked += [("Several leads together", _windows(folder), 0), ("Horizons", HORIZONS, 0)]
+    models = [str(row["model"]) for row in score_table(folder, [1])]
+    tables = []
+    for title, names, lead in asked:
+        scores = [name for name in names if len(pooled(folder, name, lead=lead))]
+        rows = [(model, [_text(folder, s, model, lead) for s in scores]) for model in models]
+        at = f", {lead_text(lead, folder.lead_s)}" if lead else ""
+        if scores:
+            tables.append({"title": title + at, "scores": scores, "rows": rows})
+    return tables
 
 
-def _horizon(folder: RunFiles, model: str) -> str:
+def _windows(folder: RunFiles) -> list[str]:
+    """Skill and vrmse over several leads, as scores are named."""
+    if folder.pooled is None:
+        return []
+    names = [str(name) for name in dict.fromkeys(folder.pooled["score"]) if ":" in str(name)]
+    return [n for n in names if n.rpartition("_")[0] in ("skill", "vrmse", "skill_ridge")]
+
+
+def _text(folder: RunFiles, score: str, model: str, lead: int) -> str:
+    if score.startswith("horizon"):
+        return _horizon(folder, score, model)
+    value = mean_score(folder, score, model, lead)
+    if value is None:
+        return "–"
+    return skill_text(value) if score.startswith("skill") else number_text(value)
+
+
+def _horizon(folder: RunFiles, score: str, model: str) -> str:
     """How far a model's forecasts stay correlated with the truth, and how many never part."""
-    scores = ("horizon_0.8", "censored_0.8")
-    frames, never = (mean_value(pooled(folder, score, model=model)) for score in scores)
+    scores = (score, score.replace("horizon", "censored"))
+    frames, never = (mean_value(pooled(folder, s, model=model)) for s in scores)
     if frames is None:
         return "–"
     after = f" ({duration_text(frames * folder.lead_s)})" if folder.lead_s else ""

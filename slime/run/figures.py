@@ -26,6 +26,7 @@ from slime.plots import (
 )
 from slime.plots.gif import rollout_gif
 from slime.plots.rollouts import rollout_page
+from slime.plots.waves import power_by_wave
 from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.results import example_forecast
@@ -34,6 +35,7 @@ from slime.run.facts import describe_run
 from slime.stream import WindowStream
 
 STRIP_LEADS = (1, 2, 4, 8, 16, 32)
+WAVE_LEADS = (1, 8, 32)
 
 
 def draw_figures(
@@ -44,6 +46,7 @@ def draw_figures(
     models: Mapping[str, Forecaster],
     where: Arena,
     scores: pd.DataFrame,
+    waves: pd.DataFrame,
     *,
     observed: Observed | None = None,
     progress: Progress | None = None,
@@ -60,6 +63,15 @@ def draw_figures(
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     skill_by_lead(figure.add_subplot(), scores, where.name, net=best.net.kind, lead_s=shown.lead_s)
     save_figure(figure, figures / "skill_by_lead.png")
+    power = power_by_wave(
+        waves,
+        WAVE_LEADS,
+        split=where.name,
+        channel=shown.channels[channel],
+        net=best.net.kind,
+        lead_s=shown.lead_s,
+    )
+    save_figure(power, figures / "waves.png")
     if observed is not None and observed.shown:
         page = rollout_page(observed.shown, best.net.kind, observed.where)
         save_figure(page, figures / "observables.png")

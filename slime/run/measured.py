@@ -17,7 +17,7 @@ from slime.opening import OpeningSpec
 from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.rollout_scores import Observed, observe_rollouts
-from slime.run.report import meeting
+from slime.run.scoring import meeting
 
 OPEN = ("train", "val")  # the splits that may be looked at; test is opened by evaluate.py alone
 

@@ -7,10 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-import torch
 
-from slime.arena import Arena, Forecaster, open_arena, tally_models
-from slime.ceiling import Noise, ceiling_table, noise_of, share_text
+from slime.arena import Arena, Forecaster
+from slime.ceiling import share_text
 from slime.checkpoint import SavedRun
 from slime.config import RunConfig
 from slime.files import write_json, write_text
@@ -18,18 +17,15 @@ from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.report import write_page
 from slime.report.controls import with_controls
-from slime.results import scores_table
 from slime.rollout_scores import Observed, observe_rollouts
 from slime.run.facts import describe_run
 from slime.run.figures import draw_figures
 from slime.run.folder import hash_of, open_test
-from slime.run.kept import kept_tallies, split_frames
+from slime.run.kept import split_frames
+from slime.run.scoring import contest, score_split
 from slime.score_rows import rows_where
 from slime.stepper import Step
-from slime.tallies import save_tallies
 from slime.texts import duration_text
-from slime.wide import NEAR_LEADS, tally_wide, widened
-from slime.yardstick import Yardstick
 
 
 @runtime_checkable
@@ -74,24 +70,25 @@ def report_run(
     models: dict[str, Forecaster] = {best.net.kind: lambda _: best.stepper}
     models |= {name: rival.for_movie for name, rival in rivals.items()}
     reads = {best.net.kind: best.shape.n_in, **{name: one.n_in for name, one in rivals.items()}}
-    noise = noise_of(prepared.movies, prepared.each("train"), progress=progress)
-    yardstick = _yardstick(config, prepared, best, noise)
-    tables, notes, where = [], list(prepared.notes), None
+    of = contest(config, prepared, best, models, reads, progress=progress)
+    tables, spectra, notes, where = [], [], list(prepared.notes), None
     observed: list[Observed] = []
     for name in ("val", "test") if open_test_split else ("val",):
         if name == "test":
             notes += _enter_ledger(run, prepared, best)
-        where, table, said = _score_split(
-            run, name, config, prepared, best, models, yardstick, reads, noise, progress
-        )
-        tables.append(table)
-        notes += said
+        scored = score_split(run, name, of, progress=progress)
+        where = scored.where
+        tables.append(scored.scores)
+        spectra.append(scored.waves)
+        notes += scored.notes
         if config.score.observables:
             observed.append(_observe(models, where, config, progress))
             notes += observed[-1].notes
     assert where is not None
     scores = _with_earlier(run / "scores.csv", tables)
     write_text(run / "scores.csv", scores.to_csv(index=False))
+    waves = _with_earlier(run / "waves.csv", spectra)
+    write_text(run / "waves.csv", waves.to_csv(index=False))
     if observed:
         measured = _with_earlier(run / "observables.csv", [one.table for one in observed])
         write_text(run / "observables.csv", measured.to_csv(index=False))
@@ -106,6 +103,7 @@ def report_run(
         models,
         where,
         scores,
+        waves,
         observed=observed[-1] if observed else None,
         progress=progress,
     )
@@ -125,61 +123,6 @@ def _with_earlier(path: Path, tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     before = pd.read_csv(path, keep_default_na=False, na_values=[""])
     kept = before.loc[[split not in now for split in before["split"]]]
     return pd.concat([kept, *held] if len(kept) else held, ignore_index=True)
-
-
-def meeting(
-    name: str, config: RunConfig, prepared: Prepared, *, n_in: int, device: torch.device
-) -> tuple[Arena, list[str]]:
-    """Where models that read `n_in` frames meet on a split; asked before training too.
-
-    Raises:
-        SlimeError: not one window of the split can be scored.
-    """
-    return open_arena(
-        prepared.movies,
-        prepared.splits,
-        name,
-        n_in=n_in,
-        leads=min(config.score.leads, NEAR_LEADS),
-        step=config.window.step,
-        memory_budget=config.data.memory_budget,
-        device=device,
-    )
-
-
-def _score_split(
-    run: Path,
-    name: str,
-    config: RunConfig,
-    prepared: Prepared,
-    best: SavedRun,
-    models: Mapping[str, Forecaster],
-    yardstick: Yardstick,
-    reads: Mapping[str, int],
-    noise: Noise,
-    progress: Progress | None,
-) -> tuple[Arena, pd.DataFrame, list[str]]:
-    """Where the models met, their scores, and what had to be said."""
-    device = next(best.stepper.parameters()).device
-    where, said = meeting(name, config, prepared, n_in=max(reads.values()), device=device)
-    tallies = tally_models(models, where, progress=progress)
-    save_tallies(kept_tallies(run, tallies, yardstick.variance, where, config, prepared), run)
-    far, more = widened(where, config.score.leads)
-    table, reasons = scores_table(
-        tallies,
-        where,
-        yardstick.variance,
-        seed=config.seed,
-        n_draws=config.score.draws,
-        level=config.score.level,
-        yardstick=yardstick,
-        wide=tally_wide(models, far, yardstick, progress=progress),
-    )
-    said += [*more, *(f"{name} split, {reason}" for reason in reasons)]
-    ceilings, told = ceiling_table(
-        table, tallies["persistence"], where, noise, reads, seed=config.seed
-    )
-    return where, pd.concat([table, ceilings], ignore_index=True), [*said, *told]
 
 
 def _observe(
