@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.installed
 PACKAGES := slime baselines foundations benchmarks scripts tests
 
-.PHONY: train test check verify bench gallery format clean
+.PHONY: train test check verify bench contest gallery format clean
 
 train: $(READY)
 	$(PY) scripts/train_slime.py $(ARGS)
@@ -31,6 +31,10 @@ verify: $(READY)
 bench: .venv/.bench
 	$(PY) -m benchmarks $(ARGS)
 
+# slime against The Well's nets at equal CPU-seconds, in an environment of its own.
+contest: .venv-well/.installed
+	.venv-well/bin/python -m benchmarks.contest configs/study_contest.yaml $(ARGS)
+
 # Every world filmed briefly, on one page: gallery/index.html; a few minutes.
 gallery: $(READY)
 	$(PY) scripts/gallery.py $(ARGS)
@@ -51,5 +55,15 @@ $(READY): pyproject.toml requirements.lock
 	$(PY) -m pip install --quiet --no-deps "the_well==1.2.0"
 	touch .venv/.bench
 
+# without what the_well pins: its one release of fsspec is older than xarray's
+.venv-well/.installed: pyproject.toml requirements.lock
+	$(PYTHON) -m venv .venv-well
+	test -z "$(TORCH_INDEX)" || .venv-well/bin/python -m pip install --index-url "$(TORCH_INDEX)" $$(grep "^torch==" requirements.lock)
+	.venv-well/bin/python -m pip install --quiet --constraint requirements.lock --editable "."
+	.venv-well/bin/python -m pip install --quiet --no-deps "the_well==1.2.0" "neuraloperator==0.3.0"
+	.venv-well/bin/python -m pip install --quiet --constraint requirements.lock h5py "huggingface_hub<1" \
+	    tensorly tensorly-torch opt_einsum configmypy "torch_harmonics>=0.6,<0.7"
+	touch .venv-well/.installed
+
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv .venv-well build *.egg-info

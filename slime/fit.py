@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,35 @@ from slime.score import Tally, mse, skill, tally_windows
 from slime.stepper import Step, Stepper, rollout
 from slime.stream import Batch, WindowStream
 from slime.symmetry import turned
+
+
+class DivergedError(SlimeError):
+    """A loss that is not finite."""
+
+
+@runtime_checkable
+class TrainBatches(Protocol):
+    """What is trained on: each iter() is the next epoch; a WindowStream, or what acts like one."""
+
+    @property
+    def n_windows(self) -> int:
+        """Windows in an epoch, asked for when it has ended."""
+        ...
+
+    wait_s: float  # seconds that batches were waited for, so far
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the next epoch."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from the end of an epoch."""
+        ...
+
 
 CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
 
@@ -59,7 +88,7 @@ def persistence(past: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b c y x"]:
 
 def fit(
     stepper: Stepper,
-    train: WindowStream,
+    train: TrainBatches,
     val: Iterable[Batch],
     optim: OptimSpec,
     *,
@@ -75,7 +104,7 @@ def fit(
     the mean of its weights whenever a Record is out, and that is what is validated.
 
     Raises:
-        SlimeError: the loss is not finite.
+        DivergedError: the loss is not finite.
     """
     optimizer = torch.optim.AdamW(weight_groups(stepper, optim), lr=optim.lr)
     first, best, since_best = 0, math.inf, 0
@@ -137,7 +166,7 @@ class _Trained(NamedTuple):
 
 def _train_epoch(
     stepper: Stepper,
-    train: WindowStream,
+    train: TrainBatches,
     optimizer: torch.optim.Optimizer,
     optim: OptimSpec,
     average: Averaged | None,
@@ -247,7 +276,7 @@ def _in_changes(tally: Tally, stepper: Stepper) -> float:
 
 def _check_finite(loss_sum: Tensor, epoch: int, i: int, n: int) -> None:
     if not torch.isfinite(loss_sum):
-        raise SlimeError(
+        raise DivergedError(
             f"the loss is not finite by batch {i + 1} of {n} of epoch {epoch + 1}: a smaller "
             "optim.lr would do; the best and last checkpoints stand as they were"
         )

@@ -1,0 +1,97 @@
+"""Figures of studies: scores with their intervals, a dot a model."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from slime.errors import SlimeError
+from slime.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, tidy
+from slime.score_rows import numbers_of, rows_where
+
+FLOOR = -0.3  # skill below it is written out at the edge
+COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY)
+
+
+def score_dots(
+    table: pd.DataFrame,
+    score: str,
+    *,
+    ours: Sequence[str],
+    ceilings: Mapping[str, float] | None = None,
+) -> Figure:
+    """A score of every model, a panel a world: nets blue, the others grey, best at the top.
+
+    Args:
+        table: rows with world, model, score, value, low, high.
+        ours: the models drawn in blue.
+        ceilings: for some worlds the highest value that noise allows, a line.
+
+    Raises:
+        SlimeError: no row holds the score.
+    """
+    rows = rows_where(table, score=score)
+    if rows.empty:
+        raise SlimeError(f"no row of the table holds the score {score!r}")
+    worlds = list(dict.fromkeys(rows["world"]))
+    models = len(set(rows["model"]))
+    figure = Figure(figsize=(3.4 * len(worlds) + 0.6, 0.26 * models + 1.2), layout="constrained")
+    panels = figure.subplots(1, len(worlds), squeeze=False)[0]
+    for axes, world in zip(panels, worlds, strict=True):
+        _dots(axes, rows_where(rows, world=world), ours)
+        top = (ceilings or {}).get(world)
+        if top is not None:
+            axes.axvline(top, color=VERMILION, linestyle="--", linewidth=1.2)
+        axes.set_title(world, fontsize=10)
+        axes.set_xlabel(f"{score} at lead 1", fontsize=9)
+    return figure
+
+
+def _dots(axes: Axes, rows: pd.DataFrame, ours: Sequence[str]) -> None:
+    ordered = rows.sort_values(by="value", kind="stable")
+    names = list(ordered["model"])
+    value, low, high = (numbers_of(ordered, column) for column in ("value", "low", "high"))
+    for y, (name, v, a, b) in enumerate(zip(names, value, low, high, strict=True)):
+        colour = BLUE if name in ours else GREY
+        if not v >= FLOOR:
+            axes.text(
+                FLOOR, y, f"◀ {v:.2g}".replace("-", "−"), color=colour, fontsize=7, va="center"
+            )
+            continue
+        if np.isfinite(a):
+            axes.plot([max(a, FLOOR), b], [y, y], color=colour, linewidth=1.6)
+        axes.plot(v, y, "o", color=colour, markersize=4)
+    axes.axvline(0, color="0.6", linewidth=0.8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set_xlim(FLOOR - 0.05, 1.02)
+    axes.set_ylim(-0.6, len(names) - 0.4)
+    tidy(axes)
+
+
+def lines_with_intervals(
+    axes: Axes,
+    table: pd.DataFrame,
+    x: str,
+    *,
+    by: str,
+    labels: tuple[str, str],
+) -> Axes:
+    """A line a value of `by` over the numbers of column `x`, intervals as bars.
+
+    Args:
+        labels: of the x and the y axis.
+    """
+    for i, name in enumerate(dict.fromkeys(table[by])):
+        rows = rows_where(table, **{by: name}).sort_values(by=x, kind="stable")
+        at, value = numbers_of(rows, x), numbers_of(rows, "value")
+        low, high = numbers_of(rows, "low"), numbers_of(rows, "high")
+        colour = COLOURS[i % len(COLOURS)]
+        axes.plot(at, value, "o-", color=colour, markersize=4, label=str(name))
+        axes.vlines(at, low, high, color=colour, linewidth=1.4)
+    axes.set_xlabel(labels[0])
+    axes.set_ylabel(labels[1])
+    axes.legend(fontsize=8, frameon=False)
+    tidy(axes)
+    return axes
