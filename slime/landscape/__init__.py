@@ -6,6 +6,7 @@ centre value can be compared, and that shape alone says nothing of how well a ne
 (Andriushchenko et al. 2023, arXiv 2302.07011).
 """
 
+from slime.landscape.between import loss_between, plane_through, trajectory_plane
 from slime.landscape.directions import Direction, filter_normalised_direction
 from slime.landscape.hessian import hessian_directions, hessian_spectrum
 from slime.landscape.surface import Progress, loss_line, loss_plane
@@ -16,6 +17,9 @@ __all__ = [
     "filter_normalised_direction",
     "hessian_directions",
     "hessian_spectrum",
+    "loss_between",
     "loss_line",
     "loss_plane",
+    "plane_through",
+    "trajectory_plane",
 ]

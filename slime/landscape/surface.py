@@ -2,22 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from slime.errors import SlimeError
+from slime.landscape.cells import KeptCells, Point
 from slime.landscape.directions import filter_normalised_direction, inner_product, steps_in_order
 from slime.landscape.linear_chain import LinearChain, linear_leaves
 from slime.landscape.loss import HeldWindows, hold_windows, left_as_found, pooled_mse
 from slime.stepper import Stepper, weights_hash
 from slime.stream import Batch
 
-Point = tuple[int, ...]  # a cell's place in the grid
 Progress = Callable[[Sequence[Point]], Iterable[Point]]
 
 
@@ -32,6 +34,7 @@ def loss_plane(
     directions: Sequence[Mapping[str, Tensor]] | None = None,
     micro_batch: int = 32,
     progress: Progress | None = None,
+    keep: Path | str | None = None,
 ) -> xr.DataArray:
     """Mean squared error at weights + alpha d1 + beta d2: axes alpha and beta, movie units squared.
 
@@ -51,6 +54,8 @@ def loss_plane(
         directions: two, each a step for every parameter of `stepper.net`, by name, biases too.
         micro_batch: windows that go through the net at once, at most; batches are not joined.
         progress: wraps the sequence of cells to compute, as tqdm does.
+        keep: a file that holds cells as they are computed, at least once a second: the same call
+            goes on with what it holds, and a call for another grid is refused.
 
     Raises:
         SlimeError: an even grid or one below 3, a radius not above 0, batches without a window, a
@@ -65,7 +70,7 @@ def loss_plane(
     else:
         d1, d2 = directions
     axes = {"alpha": (values, d1), "beta": (values, d2)}
-    surface = loss_surface(stepper, windows, axes, progress)
+    surface = loss_surface(stepper, windows, axes, progress, keep=keep)
     return surface.assign_attrs(_origin(seed if drawn else None))
 
 
@@ -80,6 +85,7 @@ def loss_line(
     direction: Mapping[str, Tensor] | None = None,
     micro_batch: int = 32,
     progress: Progress | None = None,
+    keep: Path | str | None = None,
 ) -> xr.DataArray:
     """Mean squared error at weights + alpha d: axis alpha, movie units squared.
 
@@ -89,7 +95,7 @@ def loss_line(
     values, drawn = centred_axis(n_points, radius), direction is None
     windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
     d = filter_normalised_direction(stepper.net, (seed, 0)) if direction is None else direction
-    surface = loss_surface(stepper, windows, {"alpha": (values, d)}, progress)
+    surface = loss_surface(stepper, windows, {"alpha": (values, d)}, progress, keep=keep)
     return surface.assign_attrs(_origin(seed if drawn else None))
 
 
@@ -112,22 +118,34 @@ def loss_surface(
     windows: HeldWindows,
     axes: Mapping[str, tuple[Float[np.ndarray, " _"], Mapping[str, Tensor]]],
     progress: Progress | None = None,
+    *,
+    moving: nn.Module | None = None,
+    keep: Path | str | None = None,
 ) -> xr.DataArray:
-    """The loss at every point of a grid about the net's weights.
+    """The loss at every point of a grid about the weights of a net.
 
     Args:
         axes: by name, the values along the axis and the direction that they multiply.
+        moving: whose parameters the directions move: `stepper.net` where it is not given.
+        keep: a file in which cells are kept as they are computed.
     """
-    steps = {name: steps_in_order(stepper.net, d) for name, (_, d) in axes.items()}
+    moving = stepper.net if moving is None else moving
+    steps = {name: steps_in_order(moving, d) for name, (_, d) in axes.items()}
     values = {name: v for name, (v, _) in axes.items()}
     attrs = facts_of(stepper, windows) | _geometry(steps)
     losses = np.full([len(v) for v in values.values()], np.nan)
     points: list[Point] = list(np.ndindex(losses.shape))
-    weights = list(stepper.net.parameters())
-    with left_as_found(stepper) as kept:
-        trained = [kept[w] for w in weights]
-        leaves = linear_leaves(stepper, windows)
-        along = list(steps.values())
+    weights = list(moving.parameters())
+    with ExitStack() as stack:
+        cells = None
+        if keep is not None:
+            cells = stack.enter_context(KeptCells(Path(keep), _identity(attrs, values, steps)))
+            for point, loss in cells.known.items():
+                losses[point] = loss
+            points = [point for point in points if point not in cells.known]
+        kept = stack.enter_context(left_as_found(stepper))
+        trained, along = [kept[w] for w in weights], list(steps.values())
+        leaves = linear_leaves(stepper, windows) if moving is stepper.net else None
         chain = LinearChain(leaves, stepper, windows, trained, along) if leaves else None
         for point in progress(points) if progress else points:
             sizes = [float(values[name][i]) for name, i in zip(values, point, strict=True)]
@@ -136,9 +154,25 @@ def loss_surface(
             else:
                 _place(weights, trained, list(zip(sizes, along, strict=True)))
                 losses[point] = pooled_mse(stepper, windows)
+            if cells is not None:
+                cells.add(point, losses[point])
     finite = np.isfinite(losses)
     attrs["n_nonfinite"] = int((~finite).sum())
     return _surface_array(np.where(finite, losses, np.nan), values, attrs)
+
+
+def _identity(
+    attrs: Mapping[str, Any],
+    values: Mapping[str, Float[np.ndarray, " _"]],
+    steps: Mapping[str, Sequence[Tensor]],
+) -> dict[str, Any]:
+    """What makes two grids the same."""
+    names = ("model_sha256", "lead", "window_movie", "window_start", "n_pixels")
+    told = {name: attrs[name] for name in names}
+    for name in values:
+        told[f"{name} axis"] = values[name].tolist()
+        told[f"{name} direction"] = weights_hash({str(i): t for i, t in enumerate(steps[name])})
+    return told
 
 
 def _place(
