@@ -27,6 +27,8 @@ from slime.run.facts import describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
 from slime.run.report import report_run
 from slime.run.scoring import meeting
+from slime.run.several import HELP as SEVERAL
+from slime.run.several import seeds_asked, train_seeds
 from slime.sanity import (
     Setting,
     after_training,
@@ -49,10 +51,13 @@ def main(arguments: Sequence[str]) -> int:
     """
     if wants_help(arguments):
         print(help_text(USAGE))
-        print(f"\n{HELP}")
+        print(f"\n{SEVERAL}\n{HELP}")
         return 0
+    seeds, words = seeds_asked(arguments)
+    if seeds:
+        return train_seeds(seeds, words, main)
     began = time.perf_counter()
-    address, words = pick_scheduler(arguments)
+    address, words = pick_scheduler(words)
     config, name = load_config(words)
     device = pick_device(config.device)
     out = Path(config.out) if config.out else default_out(name)

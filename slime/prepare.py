@@ -45,6 +45,9 @@ class DataSpec:
     split: Literal["time", "movie"] = setting(
         "time", "cut each movie in time, or hold out whole experiments"
     )
+    split_seed: int | None = setting(
+        None, "draws the experiments that are held out (data.split=movie); by default seed"
+    )
     shares: Any = setting(
         None, "shares of train, val and test (test may be absent); 0.7, 0.15, 0.15 by default"
     )
@@ -79,6 +82,8 @@ class DataSpec:
             raise SlimeError(f"data.experiment={self.experiment} must be a name, or a list of them")
         if self.crop is not None and not _is_size(self.crop):
             raise SlimeError(f"data.crop={self.crop} must be [height, width] in pixels")
+        if self.split_seed is not None and self.split_seed < 0:
+            raise SlimeError(f"data.split_seed={self.split_seed} must be 0 or more")
         if self.gap is not None and self.gap < 0:
             raise SlimeError(f"data.gap={self.gap} must be 0 or more")
 
@@ -199,7 +204,8 @@ def prepare(
     ]
     movies = regrouped(marked, experiments)
     if data.split == "movie":
-        splits = movie_splits(movies, shares, seed=seed)
+        drawn_by = seed if data.split_seed is None else data.split_seed
+        splits = movie_splits(movies, shares, seed=drawn_by)
     else:
         splits, said = time_cuts(movies, reports, experiments, shares, data.gap, spec)
         notes += said

@@ -79,8 +79,7 @@ def combined(
     references = _references(score, reference, len(model))
     draws = _draws(score, [model], reference if score.relative else (), n_draws, seed)
     ours = _scored(score, model, references, draws)
-    found = _estimate([ours], [1.0], draws, level)
-    return found if score.relative else found._replace(p=np.full_like(found.p, np.nan))
+    return _estimate([ours], [1.0], draws, level, comparison=score.relative)
 
 
 def difference(
@@ -105,7 +104,7 @@ def difference(
         _scored(score, tallies, _references(score, reference, len(tallies)), draws)
         for tallies in (ours, theirs)
     ]
-    return _estimate(sides, [1.0, -1.0], draws, level)
+    return _estimate(sides, [1.0, -1.0], draws, level, comparison=True)
 
 
 def _references(
@@ -177,7 +176,12 @@ def _scored(
 
 
 def _estimate(
-    sides: Sequence[_Scored], signs: Sequence[float], draws: Resampling, level: float
+    sides: Sequence[_Scored],
+    signs: Sequence[float],
+    draws: Resampling,
+    level: float,
+    *,
+    comparison: bool,
 ) -> Combined:
     if not 0 < level < 1:
         raise SlimeError(f"an interval of level {level}: it must lie between 0 and 1")
@@ -203,7 +207,8 @@ def _estimate(
     given = np.array([not reason for reason in reasons])[:, None] & np.isfinite(value)
     ordered = np.sort(np.where(given, total, np.nan), axis=0)
     low, high = ends(ordered, value, freedom, 1 - level)
-    return Combined(value, low, high, p_of_zero(ordered, value, freedom), by_seed, reasons)
+    p = p_of_zero(ordered, value, freedom) if comparison else np.full_like(value, np.nan)
+    return Combined(value, low, high, p, by_seed, reasons)
 
 
 def _some_seeds(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.stats import norm, t
+from scipy.special import ndtri, stdtrit
 
 Table = Float[np.ndarray, "lead column"]
 
@@ -18,7 +18,8 @@ def ends(
     """The percentile interval that leaves out `alpha`, stretched about the value by t over z."""
     tail = np.broadcast_to(np.asarray(alpha, dtype=float) / 2, value.shape)
     with np.errstate(invalid="ignore"):
-        stretch = np.where(tail < 0.5, t.isf(tail, freedom) / norm.isf(tail), 1.0)
+        student = np.where(np.isinf(freedom), ndtri(tail), stdtrit(np.minimum(freedom, 1e9), tail))
+        stretch = np.where(tail < 0.5, student / ndtri(tail), 1.0)
 
     def end(share: Table) -> Table:
         place = share * (len(ordered) - 1)

@@ -63,7 +63,8 @@ def openings(folder: RunFiles) -> Mapping[str, Any]:
     """Whether and how often the test split was opened: text, its openings, and if it is loud."""
     mine = {line.get("split_hash") for line in folder.ledger if _is_of(line, folder)}
     lines = [line for line in folder.ledger if not mine or line.get("split_hash") in mine]
-    n_times = max([len(lines), *(int(line.get("opening") or 0) for line in lines)])
+    # seeds of one command open it together, several lines of one opening
+    n_times = max((int(line.get("opening") or i) for i, line in enumerate(lines, 1)), default=0)
     scored = folder.scores is not None and "test" in set(folder.scores["split"])
     if n_times == 0 and scored:
         text, loud = "Test was scored, but the ledger is missing: openings unknown", True

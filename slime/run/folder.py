@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from slime.errors import SlimeError
 from slime.files import append_line, read_lines, write_json, write_text
 from slime.lock import HeldLock
 
+SEEDS_FILE = "seeds.json"  # of a folder of runs that differ in their seed alone
 LIBRARIES = ("numpy", "zarr", "xarray", "dask", "scikit-learn", "matplotlib", "wandb")
 
 
@@ -120,20 +121,38 @@ def open_test(run: Path, *, split_hash: str, config_yaml: str, weights_hash: str
     """Enter into the ledger that the test split is opened; gives the how-manieth time it is.
 
     The ledger lies beside the runs, so that an opening by any of them counts; lines that are about
-    the same split are copied into the run's folder.
+    the same split are copied into the run's folder. Seeds that one command trains open it once
+    together: nothing can be chosen between them.
     """
-    ledger = run.parent / "ledger.jsonl"
+    together = seeds_of(run)
+    ledger = (run.parent if together is None else run.parent.parent) / "ledger.jsonl"
     before = [row for row in read_lines(ledger) if row.get("split_hash") == split_hash]
     row = {
         "time": time.strftime("%Y-%m-%d %H:%M:%S %z"),
-        "run": run.name,
+        "run": run.name if together is None else f"{run.parent.name}/{run.name}",
         "split_hash": split_hash,
-        "opening": len(before) + 1,
         "config_hash": hash_of(config_yaml),
         "weights_hash": weights_hash,
         **git_state(),
     }
+    if together is not None:
+        row["seeds"] = together["id"]
+    row["opening"] = _opening(before, row)
     append_line(ledger, row)
     lines = [*before, row]
     write_text(run / "ledger.jsonl", "".join(json.dumps(r) + "\n" for r in lines))
-    return len(lines)
+    return row["opening"]
+
+
+def seeds_of(run: Path) -> dict[str, Any] | None:
+    """What the folder of several seeds that holds a run was begun with; None for a run alone."""
+    file = run.resolve().parent / SEEDS_FILE
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def _opening(before: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> int:
+    """One more than there were, or that of the other seeds of the command, if this is its first."""
+    others = [r for r in before if "seeds" in row and r.get("seeds") == row["seeds"]]
+    if others and all(r["run"] != row["run"] for r in others):
+        return others[0]["opening"]
+    return max((int(r["opening"]) for r in before), default=0) + 1
