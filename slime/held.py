@@ -35,8 +35,7 @@ class Held:
         """The windows of some movies alone."""
 
         def kept(tally: Tally) -> Tally:
-            rows = np.isin(tally.movie, movies)
-            return Tally(tally.movie[rows], tally.start[rows], tally.sums[rows])
+            return tally.at(np.flatnonzero(np.isin(tally.movie, movies)))
 
         models = {name: [kept(t) for t in tallies] for name, tallies in self.models.items()}
         return Held(self.about, models, kept(self.still))

@@ -171,7 +171,7 @@ def _differ(first: Tallies, other: Tallies, name: str, ours: Any, theirs: Any) -
 
 def _by_last_frame(run: Tallies) -> Tallies:
     later = (run.n_in - 1) * run.step
-    of = {name: Tally(t.movie, t.start + later, t.sums) for name, t in run.of.items()}
+    of = {name: replace(t, start=t.start + later) for name, t in run.of.items()}
     return replace(run, n_in=1, of=of)
 
 
@@ -184,7 +184,7 @@ def _kept(run: Tallies, keys: set[tuple[int, int]], n_leads: int) -> Tallies:
     held = sorted((key, i) for i, key in enumerate(_keys(run.windows)) if key in keys)
     rows = [i for _, i in held]
     of = {
-        name: Tally(tally.movie[rows], tally.start[rows], tally.sums[rows, :, :n_leads])
+        name: replace(tally.at(np.array(rows, int)), sums=tally.sums[rows, :, :n_leads])
         for name, tally in run.of.items()
     }
     return replace(run, of=of)
