@@ -445,3 +445,23 @@ def test_the_page_tells_the_noise_ceiling_and_which_one(run, source, told):
     assert "pixel by pixel above +0.400 (cnn: 102% of it)" in text
     assert "noise variance 9.25 (stored" in text
     assert told in text
+
+
+def test_the_page_tells_how_forecasts_fail_in_its_split_our_net_first(run):
+    assert "How they fail" not in seen(run).text
+    told = json.loads((run / "run.json").read_text())
+    failure = {"channel": "camp", "bound": 0.5, "first_lead": 4, "last_lead": 8, "value": 0.3125}
+    told["failures"] = [
+        {**failure, "model": "persistence", "split": "test", "kind": "freeze", "value": 0.0},
+        {**failure, "model": "cnn", "split": "test", "kind": "blur"},
+        {**failure, "model": "cnn", "split": "test", "kind": "blow-up", "value": "not finite"},
+        {**failure, "model": "drift", "split": "val", "kind": "blur"},
+    ]
+    write_json(run / "run.json", told)
+    text = seen(run).text
+    wanted = r"cnn\s*camp\s*leads 4 to 8 \(0\.312\)\s*–\s*leads 4 to 8 \(not finite\)\s*–\s*"
+    assert re.search(wanted + r"persistence\s*camp\s*–\s*leads 4 to 8 \(0\)\s*–\s*–", text)
+    assert "below 0.5" in text
+    told["failures"] = []
+    write_json(run / "run.json", told)
+    assert "No forecast fails by blur, freeze, blow-up or drift." in seen(run).text

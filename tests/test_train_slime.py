@@ -79,6 +79,9 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
         "rollout.gif",
         "splits.png",
     }
+    failures = json.loads((run / "run.json").read_text())["failures"]
+    still = [f["split"] for f in failures if (f["model"], f["kind"]) == ("persistence", "freeze")]
+    assert still == ["val", "test"]
     scores = pd.read_csv(run / "scores.csv")
     assert set(scores.model) == {"cnn", "noise ceiling", *BASELINES}
     assert set(scores.split) == {"val", "test"}

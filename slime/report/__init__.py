@@ -13,6 +13,7 @@ from slime.report.ceiling import ceiling_sentences
 from slime.report.compare import compare
 from slime.report.controls import control_rows
 from slime.report.facts import git_text, movie_facts, phases_text
+from slime.report.failing import failing_table
 from slime.report.observables import observable_tables, rollout_sentence
 from slime.report.run_files import RunFiles, read_run
 from slime.report.scores import other_tables, part_rows, score_table, table_leads
@@ -71,6 +72,7 @@ def _page(folder: RunFiles) -> dict[str, Any]:
         "rollouts": rollout_sentence(folder),
         "figures": _figures(folder.path),
         "best": best_epoch(folder),
+        "failing": failing_table(folder),
         "sight": sight_sentences(folder.about),
         "movies": movie_facts(folder.about.get("movies", [])),
         "again": folder.about.get("commands", {}),

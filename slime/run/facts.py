@@ -1,7 +1,7 @@
 """The facts of a run that its page shows."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -48,16 +48,23 @@ def describe_run(
             "parameters": sum(p.numel() for p in stepper.parameters()),
             "receptive_radius": getattr(stepper.net, "receptive_radius", None),
         },
-        "fronts": _told_fronts(run) if fronts is None else [asdict(one) for one in fronts],
+        "fronts": _told(run).get("fronts", [])
+        if fronts is None
+        else [asdict(one) for one in fronts],
         "best_epoch": best[-1] if best else None,
         "seconds": {"training": sum(row["seconds"] for row in records)},
         "commands": {"again": command_line()},
     }
 
 
-def _told_fronts(run: Path) -> list[dict[str, Any]]:
-    told = run / "run.json"
-    return json.loads(told.read_text(encoding="utf-8")).get("fronts", []) if told.exists() else []
+def earlier_failures(run: Path, scored: Collection[str]) -> list[dict[str, Any]]:
+    """The failures that were told before of splits other than those scored now."""
+    return [row for row in _told(run).get("failures", []) if row["split"] not in scored]
+
+
+def _told(run: Path) -> dict[str, Any]:
+    file = run / "run.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
 def _describe_movie(movie: Any, report: AuditReport, store: str) -> dict[str, Any]:

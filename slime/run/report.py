@@ -12,13 +12,14 @@ from slime.arena import Arena, Forecaster
 from slime.ceiling import share_text
 from slime.checkpoint import SavedRun
 from slime.config import RunConfig
+from slime.failures import Failure, failure_text, find_failures
 from slime.files import write_json, write_text
 from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.report import write_page
 from slime.report.controls import with_controls
 from slime.rollout_scores import Observed, observe_rollouts
-from slime.run.facts import describe_run
+from slime.run.facts import describe_run, earlier_failures
 from slime.run.figures import draw_figures
 from slime.run.folder import hash_of, open_test
 from slime.run.kept import split_frames
@@ -73,6 +74,7 @@ def report_run(
     of = contest(config, prepared, best, models, reads, progress=progress)
     tables, spectra, notes, where = [], [], list(prepared.notes), None
     observed: list[Observed] = []
+    failures: list[Failure] = []
     for name in ("val", "test") if open_test_split else ("val",):
         if name == "test":
             notes += _enter_ledger(run, prepared, best)
@@ -81,6 +83,7 @@ def report_run(
         tables.append(scored.scores)
         spectra.append(scored.waves)
         notes += scored.notes
+        failures += find_failures(models, where, of.noise, progress=progress)
         if config.score.observables:
             observed.append(_observe(models, where, config, progress))
             notes += observed[-1].notes
@@ -94,7 +97,12 @@ def report_run(
         write_text(run / "observables.csv", measured.to_csv(index=False))
     facts = describe_run(run, config, prepared, best.stepper)
     said = with_controls(run, headline(scores, best.net.kind, where, config))
-    write_json(run / "run.json", {**facts, "notes": notes, "headline": said})
+    notes += [
+        f"{one.split} split, {failure_text(one)}" for one in failures if one.model == best.net.kind
+    ]
+    now = {split for table in tables for split in table["split"]}
+    failed = {"failures": [*earlier_failures(run, now), *(one.row() for one in failures)]}
+    write_json(run / "run.json", {**facts, **failed, "notes": notes, "headline": said})
     draw_figures(
         run,
         config,
