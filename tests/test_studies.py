@@ -11,6 +11,7 @@ from slime.score import mse
 from slime.studies import train as training
 from slime.studies.cells import Cell, Cells
 from slime.studies.contest import Contestant, ContestSpec, enter_all, play
+from slime.studies.given import GivenSpec, given_text, study_given
 from slime.studies.ledger import open_once
 from slime.studies.meet import meet, tallied
 from slime.studies.results import ResultsSpec
@@ -239,3 +240,30 @@ def test_numbers_are_written_with_their_interval_where_there_is_one():
     table = pd.DataFrame(rows)
     assert horizon_text(table, model="a") == "13.0 [12.0 to 14.0] (25%)"
     assert horizon_text(table, model="b") == "≥ 32 (75%)"
+
+
+def test_more_frames_given_are_compared_on_the_same_windows(world, tmp_path, half_a_second):
+    spec = GivenSpec(
+        out=str(tmp_path),
+        budget_s=1.0,
+        given=[2, 1],
+        kind="patch_mlp",
+        width=4,
+        seeds=1,
+        leads=2,
+        draws=50,
+    )
+    table = study_given(spec, [world])
+    skills = table[table["score"] == "skill"].set_index("given")["value"]
+    less = table[table["score"] == "skill difference"].iloc[0]
+    assert less["given"] == 2
+    assert less["value"] == pytest.approx(skills[2] - skills[1])
+    tops = table[table["score"] == "skill_ceiling_temporal"].set_index("given")["value"]
+    top = table[table["score"] == "skill_ceiling"]["value"].iloc[0]
+    # noise over persistence's error is 1 - top; a mean of K frames adds a K-th of it
+    assert tops[1] == pytest.approx(1 - 2 * (1 - top))
+    assert tops[2] == pytest.approx(1 - 1.5 * (1 - top))
+    text = given_text(spec, table)
+    assert text.count("| trail |") == 2
+    with pytest.raises(SlimeError, match="must be numbers of frames"):
+        GivenSpec(given=[0])

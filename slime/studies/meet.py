@@ -82,7 +82,8 @@ def tallied(
         return Cell({"model": name}, arrays)
 
     held = cells.get("tally", {**meeting.key(), "model": name, **key}, score).arrays
-    return {
-        label: Tally(*(held[f"{label}_{part}"] for part in ("movie", "start", "sums")))
-        for label in (NEAR, FAR)
-    }
+    found = {}
+    for label in (NEAR, FAR):
+        movie, start, sums = (held[f"{label}_{part}"] for part in ("movie", "start", "sums"))
+        found[label] = Tally(movie, start, sums)
+    return found
