@@ -128,6 +128,7 @@ def shuffled_targets(
     curves = {"shuffled targets": control.curve, "true targets": truth.curve}
     begins = "trained on shuffled targets:"
     told = f"{on_true:+.3f} on true targets; trained on true ones {able:+.3f}"
+    told += ": too short to tell" if able <= true_high < math.inf else ""
     return (
         Verdict(
             "shuffled_targets",

@@ -38,10 +38,10 @@ def without_meaning(name: str, why: str) -> Verdict:
 def draw_curves(axes: Axes, verdict: Verdict) -> Axes:
     """The curves of a verdict by step, on a logarithmic axis where all values are above 0."""
     for name, curve in verdict.curves.items():
-        axes.plot(range(1, len(curve) + 1), curve, label=name, linewidth=1.2)
+        axes.plot(range(len(curve)), curve, label=name, linewidth=1.2)
     if all(value > 0 for curve in verdict.curves.values() for value in curve):
         axes.set_yscale("log")
-    axes.set(xlabel="step", ylabel="loss", title=verdict.name.replace("_", " "))
+    axes.set(xlabel="steps taken", ylabel="loss", title=verdict.name.replace("_", " "))
     axes.spines[["right", "top"]].set_visible(False)
     axes.legend(frameon=False)
     return axes

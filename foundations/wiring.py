@@ -4,7 +4,7 @@ None leaves a trace: a model that is trained or differentiated here is a copy of
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 
 import torch
@@ -37,7 +37,7 @@ def overfit_one_batch(
     loss: Callable[[nn.Module], Tensor],
     *,
     n_steps: int = 300,
-    lr: float = 3e-3,
+    rates: Sequence[float] = (3e-3, 1e-3),
     most: float = 0.05,
     expected: float | None = None,
 ) -> Verdict:
@@ -49,25 +49,46 @@ def overfit_one_batch(
 
     Args:
         loss: of a model on the batch, always the same.
+        rates: learning rates, of which the next is tried where one fails: deep nets need low ones,
+            small nets high ones, and the question is whether the batch can be learned at all.
         expected: the loss of knowing nothing; the first one by default.
     """
-    copy = deepcopy(model).eval()
-    optimizer = torch.optim.Adam([p for p in copy.parameters() if p.requires_grad], lr=lr)
+    best, losses = math.inf, [math.nan]
+    for rate in rates:
+        tried = _losses(deepcopy(model).eval(), loss, n_steps, rate, 0.2 * most, expected)
+        left = tried[-1] / (tried[0] if expected is None else expected)
+        if left < best or math.isnan(losses[-1]):
+            best, losses = left, tried
+        if best <= most:
+            break
+    says = f"{best:.2%} of the loss is left after {len(losses) - 1} steps on one batch"
+    return Verdict("overfit_one_batch", best, 0.0, most, says, {"loss on one batch": losses})
+
+
+def _losses(
+    model: nn.Module,
+    loss: Callable[[nn.Module], Tensor],
+    n_steps: int,
+    rate: float,
+    enough: float,
+    expected: float | None,
+) -> list[float]:
+    """The losses before each step and after the last one; the model is trained in place."""
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
     losses: list[float] = []
-    for _ in range(n_steps):
-        value = loss(copy)
+    for step in range(n_steps + 1):
+        value = loss(model)
         losses.append(float(value.detach()))
-        if losses[-1] < 0.2 * most * (expected or losses[0]) or not math.isfinite(losses[-1]):
+        far_below = losses[-1] < enough * (losses[0] if expected is None else expected)
+        if step == n_steps or far_below or not math.isfinite(losses[-1]):
             break
         optimizer.zero_grad()
         value.backward()
-        nn.utils.clip_grad_norm_(copy.parameters(), 1.0)
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         schedule.step()
-    left = losses[-1] / (expected or losses[0])
-    says = f"{left:.2%} of the loss is left after {len(losses)} steps on one batch"
-    return Verdict("overfit_one_batch", left, 0.0, most, says, {"loss on one batch": losses})
+    return losses
 
 
 def gradients(

@@ -74,7 +74,7 @@ def test_the_first_loss_of_a_classifier_is_the_logarithm_of_its_classes():
 def test_one_batch_is_learned_by_heart_and_the_model_is_left_as_it_was():
     model = Small()
     before = [p.clone() for p in model.parameters()]
-    verdict = overfit_one_batch(model, squared, lr=3e-2)
+    verdict = overfit_one_batch(model, squared, rates=(3e-2,))
     assert verdict.passed
     curve = verdict.curves["loss on one batch"]
     assert verdict.figure == curve[-1] / curve[0]
@@ -85,6 +85,13 @@ def test_one_batch_is_learned_by_heart_and_the_model_is_left_as_it_was():
     half = overfit_one_batch(model, squared, n_steps=5, expected=curve[0] / 2)
     whole = overfit_one_batch(model, squared, n_steps=5, expected=curve[0])
     assert half.figure == pytest.approx(2 * whole.figure)
+
+
+def test_another_rate_is_tried_where_one_fails_and_the_best_is_told():
+    slow, fast = (overfit_one_batch(Small(), squared, rates=(r,)).figure for r in (1e-6, 3e-2))
+    assert fast <= 0.05 < 0.5 < slow <= 1
+    assert overfit_one_batch(Small(), squared, rates=(1e-6, 3e-2)).figure == fast
+    assert overfit_one_batch(Small(), squared, rates=(1e-6, 1e-7)).figure == slow
 
 
 @pytest.mark.parametrize("fault", ["thrown away", "dead"])
@@ -246,8 +253,10 @@ def test_what_has_no_meaning_passes_and_says_why():
     assert verdict.says == "does not apply: one frame is given"
 
 
-def test_curves_are_drawn_by_step():
-    axes = draw_curves(Figure().add_subplot(), overfit_one_batch(Small(), squared, n_steps=4))
+def test_curves_are_drawn_by_steps_taken():
+    axes = draw_curves(
+        Figure().add_subplot(), overfit_one_batch(Small(), squared, n_steps=4, rates=(1e-3,))
+    )
     (line,) = axes.lines
-    assert list(line.get_xdata()) == [1, 2, 3, 4]
+    assert list(line.get_xdata()) == [0, 1, 2, 3, 4]
     assert axes.get_yscale() == "log"
