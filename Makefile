@@ -62,7 +62,8 @@ $(READY): pyproject.toml requirements.lock
 	.venv-well/bin/python -m pip install --quiet --constraint requirements.lock --editable "."
 	.venv-well/bin/python -m pip install --quiet --no-deps "the_well==1.2.0" "neuraloperator==0.3.0"
 	.venv-well/bin/python -m pip install --quiet --constraint requirements.lock h5py "huggingface_hub<1" \
-	    tensorly tensorly-torch opt_einsum configmypy "torch_harmonics>=0.6,<0.7"
+	    tensorly tensorly-torch opt_einsum configmypy "torch_harmonics>=0.6,<0.7" \
+	    "triton; sys_platform == 'linux'"
 	touch .venv-well/.installed
 
 clean:
