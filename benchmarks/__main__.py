@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from benchmarks import memory, shuffle, stream, training, worlds
+from benchmarks import arithmetic, memory, shuffle, stream, training, worlds
 from slime.command import run_command
 from slime.errors import SlimeError, nearest
 
@@ -13,6 +13,7 @@ BENCHMARKS = {
     "shuffle": shuffle.main,
     "training": training.main,
     "worlds": worlds.main,
+    "arithmetic": arithmetic.main,
 }
 USAGE = f"""usage: python -m benchmarks [{"|".join(BENCHMARKS)} ...]
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from slime.arithmetic import half_precision, training_step
 from slime.averaging import Averaged
 from slime.errors import SlimeError
 from slime.optim import OptimSpec, learning_rate, weight_groups
@@ -106,6 +107,7 @@ def fit(
     Raises:
         DivergedError: the loss is not finite.
     """
+    step = training_step(stepper, optim, next(stepper.parameters()).device)
     optimizer = torch.optim.AdamW(weight_groups(stepper, optim), lr=optim.lr)
     first, best, since_best = 0, math.inf, 0
     if resume is not None:
@@ -122,7 +124,15 @@ def fit(
         if average is not None:
             average.hide()
         trained = _train_epoch(
-            stepper, train, optimizer, optim, average, epoch=epoch, seed=seed, progress=progress
+            stepper,
+            step,
+            train,
+            optimizer,
+            optim,
+            average,
+            epoch=epoch,
+            seed=seed,
+            progress=progress,
         )
         if average is not None:
             average.show()
@@ -166,6 +176,7 @@ class _Trained(NamedTuple):
 
 def _train_epoch(
     stepper: Stepper,
+    step: Step,
     train: TrainBatches,
     optimizer: torch.optim.Optimizer,
     optim: OptimSpec,
@@ -193,7 +204,7 @@ def _train_epoch(
             batch = turned(batch, int(draw.integers(8)))
         if optim.noise:
             batch = batch._replace(past=batch.past + noise(batch.past))
-        loss = training_loss(stepper, batch, optim)
+        loss = training_loss(stepper, batch, optim, step)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(stepper.parameters(), optim.clip or math.inf)
@@ -255,12 +266,19 @@ class _Noise:
         return self.std * torch.randn(shape, generator=self._generator, device=device)
 
 
-def training_loss(stepper: Stepper, batch: Batch, optim: OptimSpec) -> Float[Tensor, ""]:
-    """Squared error in units of the squared change, over the pixels that count."""
+def training_loss(
+    stepper: Stepper, batch: Batch, optim: OptimSpec, step: Step | None = None
+) -> Float[Tensor, ""]:
+    """Squared error in units of the squared change, over the pixels that count.
+
+    Args:
+        step: what computes the stepper's forecasts (see slime.arithmetic); itself by default.
+    """
     device = batch.past.device.type
-    autocast = optim.autocast and device == "cuda"
-    with torch.autocast(device, torch.bfloat16, enabled=autocast):
-        forecast = rollout(stepper, batch.past, batch.future.shape[1], detach=optim.pushforward)
+    with torch.autocast(device, torch.bfloat16, enabled=half_precision(optim, device)):
+        forecast = rollout(
+            step or stepper, batch.past, batch.future.shape[1], detach=optim.pushforward
+        )
     error = (forecast.float() - batch.future) / stepper.scale.delta_std[:, None, None]
     if batch.mask is None:
         return error.square().mean()

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from torch import nn
 
@@ -31,7 +31,16 @@ class OptimSpec:
         False, "where window.n_out is above 1: learn each lead without gradients of earlier ones"
     )
     ema: float = setting(0.0, "decay of the mean of weights that is scored and kept, such as .999")
-    autocast: bool = setting(True, "bfloat16 where it helps (cuda)")
+    autocast: bool = setting(True, "what optim.precision=auto does on cuda: bfloat16, else float32")
+    precision: Literal["auto", "float32", "bfloat16"] = setting(
+        "auto", "of products in training; weights stay float32"
+    )
+    memory_format: Literal["contiguous", "channels_last"] = setting(
+        "contiguous", "order of the features in memory while training"
+    )
+    compile: bool = setting(
+        False, "compile the net for training (a minute at first; needs a C++ compiler)"
+    )
 
     def __post_init__(self) -> None:
         for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):

@@ -64,7 +64,15 @@ def test_training_beats_persistence_on_a_moving_pattern():
     assert records[-1].val_loss < records[0].val_loss
 
 
-@pytest.mark.parametrize("changes", [{}, {"ema": 0.9, "noise": 0.3}], ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"ema": 0.9, "noise": 0.3},
+        {"memory_format": "channels_last", "precision": "bfloat16", "ema": 0.9},
+    ],
+    ids=str,
+)
 def test_a_run_that_goes_on_from_a_record_ends_bitwise_as_one_never_stopped(changes):
     whole, all_records = trained(epochs=3, **changes)
     half, first = trained(epochs=1, **changes)
