@@ -10,12 +10,12 @@ from slime.ssim import ssim_frames
 RANGE = (40.0, 7.0)
 
 
-@pytest.fixture
-def frames() -> tuple[torch.Tensor, torch.Tensor]:
-    """Forecast and truth (3, 2, 17, 23) on a bright background, channels of unequal range."""
+@pytest.fixture(params=[500, 3], ids=["bright", "dark"])
+def frames(request) -> tuple[torch.Tensor, torch.Tensor]:
+    """Forecast and truth (3, 2, 17, 23) on a background, channels of unequal range."""
     rng = np.random.default_rng(0)
     scale = np.array([10.0, 2.0])[:, None, None]
-    truth = 500 + scale * rng.normal(size=(3, 2, 17, 23)).cumsum(axis=-1)
+    truth = request.param + scale * rng.normal(size=(3, 2, 17, 23)).cumsum(axis=-1)
     forecast = truth + scale * rng.normal(size=truth.shape)
     return torch.tensor(forecast, dtype=torch.float32), torch.tensor(truth, dtype=torch.float32)
 
@@ -57,6 +57,15 @@ def test_garbage_under_the_mask_changes_nothing(frames):
     dirty = (torch.where(mask, v, bad) for v, bad in ((forecast, torch.nan), (truth, 1e9)))
     np.testing.assert_allclose(ssim_frames(*dirty, torch.tensor(RANGE), mask), clean, atol=1e-5)
     assert (clean < 1).all()
+
+
+def test_flat_frames_differ_in_light_alone_whatever_is_masked():
+    truth, mask = torch.full((1, 1, 15, 19), 6.0), torch.ones(1, 1, 15, 19, dtype=torch.bool)
+    mask[..., ::2, ::3] = False
+    c1 = (0.01 * 40) ** 2
+    wanted = (2 * 8 * 6 + c1) / (64 + 36 + c1)
+    found = ssim_frames(torch.where(mask, 8.0, 0.0), truth, torch.tensor([40.0]), mask)
+    assert found.item() == pytest.approx(wanted, rel=1e-4)
 
 
 def test_a_mask_that_cuts_half_a_frame_away_leaves_the_other_half_s_ssim(frames):
