@@ -1,0 +1,75 @@
+"""Exercise F: a perfect score is explained by controls, not by a leak."""
+
+import numpy as np
+import pytest
+import torch
+
+from foundations.images import clean_images, dots_and_rings, parted, tiny_cnn
+from foundations.too_good import (
+    accuracy,
+    brightness_alone,
+    clean_twins,
+    exact_twins,
+    fit_cnn,
+    fresh_net,
+    shuffled_labels,
+)
+
+
+def test_there_are_192_clean_images_all_different():
+    images, labels = clean_images()
+    assert len(np.unique(images.reshape(192, -1), axis=0)) == 192
+    # 8 x 8 centres; one pixel lit, or 16 in a ring of either radius
+    assert np.bincount(labels).tolist() == [64, 128]
+    assert {int(i.sum()) for i in images[labels == 0]} == {1}
+    assert {int(i.sum()) for i in images[labels == 1]} == {16}
+    ring = images[64]  # radius 2 about (4, 4)
+    assert np.array_equal(ring[:9, :9], ring[:9, :9].T)
+    assert np.array_equal(ring[:9, :9], np.rot90(ring[:9, :9]))
+
+
+def test_images_are_drawn_by_seed_noisy_and_within_0_and_1():
+    images = dots_and_rings(400, seed=3)
+    assert torch.equal(images.pixels, dots_and_rings(400, seed=3).pixels)
+    assert images.pixels.shape == (400, 1, 16, 16)
+    assert 0 <= images.pixels.min() < images.pixels.max() <= 1
+    assert 0.4 < images.labels.float().mean() < 0.6  # 4 standard errors
+    assert [len(part) for part in parted(2500)] == [1750, 375, 375]
+    assert sorted(torch.cat(parted(2500)).tolist()) == list(range(2500))
+
+
+def test_nearly_every_test_image_has_a_clean_twin_in_train_and_none_an_exact_one():
+    images = dots_and_rings()
+    twins = clean_twins(images)
+    # a ring has 1750 draws of 1 in 256 to be in train: 1 - (255 / 256) ** 1750 = 0.999
+    assert twins.figure > 0.98
+    assert not twins.passed
+    assert exact_twins(images).figure == 0
+    quiet = dots_and_rings(noise=0.0)
+    assert exact_twins(quiet).figure == clean_twins(quiet).figure
+
+
+def test_brightness_alone_tells_dots_from_rings():
+    verdict = brightness_alone(dots_and_rings(), ours=1.0)
+    assert verdict.figure == 1
+    assert not verdict.passed
+
+
+def test_a_fresh_net_begins_at_log_2_and_learns_a_batch_by_heart():
+    assert [verdict.passed for verdict in fresh_net(dots_and_rings(400))] == [True, True]
+    assert tiny_cnn()(torch.zeros(3, 1, 16, 16)).shape == (3, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_net_is_perfect_and_knows_nothing_of_shuffled_labels(seed):
+    images = dots_and_rings(seed=seed)
+    train, _, test = parted(len(images), seed=seed)
+    before = torch.get_rng_state()
+    net = fit_cnn(images.pixels[train], images.labels[train], seed=seed)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert accuracy(images.pixels, net.predict(images.pixels[test]), images.labels[test]) > 0.99
+    on_shuffled, _ = shuffled_labels(images, seed=seed)
+    # chance on 375 images: 0.5, standard error 0.026
+    assert 0.42 < on_shuffled.figure < 0.58
+    assert on_shuffled.passed
