@@ -13,6 +13,7 @@ import torch
 
 from baselines import fit_baselines
 from slime.arguments import help_text, load_config, wants_help
+from slime.arithmetic import check_arithmetic
 from slime.checkpoint import build_stepper, load_run, save_run, shape_of, stopped_early
 from slime.command import run_command
 from slime.config import config_yaml
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str]) -> int:
     address, words = pick_scheduler(words)
     config, name = load_config(words)
     device = pick_device(config.device)
+    check_arithmetic(config.optim, device)
     out = Path(config.out) if config.out else default_out(name)
     folder = RunFolder(out, resume=config.resume)
     config = with_demo_stores(config)
