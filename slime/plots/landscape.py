@@ -14,11 +14,14 @@ from slime.plots.style import ORANGE
 from slime.texts import number_text
 
 
-def landscape_contour(axes: Axes, plane: xr.DataArray) -> Axes:
+def landscape_contour(
+    axes: Axes, plane: xr.DataArray, *, scale: tuple[float, float] | None = None
+) -> Axes:
     """Contours of a loss plane with axes ("alpha", "beta"), levels evenly spaced in the logarithm.
 
     The centre (the trained net) is marked, and the lowest cell where that is another one. Cells
-    without a finite loss are hatched and counted.
+    without a finite loss are hatched and counted. `scale` is the lowest and highest loss of the
+    colours, where several planes share them.
     """
     if set(plane.dims) != {"alpha", "beta"}:
         raise SlimeError(f"a loss plane has axes alpha and beta, not {plane.dims}")
@@ -30,7 +33,7 @@ def landscape_contour(axes: Axes, plane: xr.DataArray) -> Axes:
     hatched.set(linewidth=0, zorder=0)
     axes.add_patch(hatched)
     if finite.any():
-        bar = _draw_contours(axes, alpha, beta, np.ma.masked_where(~finite, loss))
+        bar = _draw_contours(axes, alpha, beta, np.ma.masked_where(~finite, loss), scale)
         units = f" ({plane.attrs['units']})" if plane.attrs.get("units") else ""
         bar.set_label(f"{plane.attrs.get('long_name', plane.name or 'loss')}{units}")
         _mark_lowest(axes, alpha, beta, loss)
@@ -50,8 +53,9 @@ def _draw_contours(
     alpha: Num[np.ndarray, " alpha"],
     beta: Num[np.ndarray, " beta"],
     loss: np.ma.MaskedArray,
+    scale: tuple[float, float] | None,
 ) -> Colorbar:
-    norm, levels = _contour_levels(loss.compressed())
+    norm, levels = _contour_levels(loss.compressed() if scale is None else np.array(scale))
     filled = axes.contourf(alpha, beta, loss, levels=levels, norm=norm, cmap="viridis")
     axes.contour(alpha, beta, loss, levels=levels, colors="white", linewidths=0.4, alpha=0.6)
     bar = axes.figure.colorbar(filled, ax=axes, ticks=levels[::3])
