@@ -26,6 +26,7 @@ from slime.prepare import prepare
 from slime.progress import bar
 from slime.run.facts import describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
+from slime.run.landscapes import SNAPSHOTS, n_snapshots, snapshot_due
 from slime.run.report import report_run
 from slime.run.scoring import meeting
 from slime.run.several import HELP as SEVERAL
@@ -132,6 +133,9 @@ def main(arguments: Sequence[str]) -> int:
     for note in [*said, *short_sight(*sees)]:
         print(f"note: {note}")
 
+    n_kept, said = n_snapshots(config.landscape.snapshots, stepper)
+    for note in said:
+        print(f"note: {note}")
     with folder as run:
         # A run that was stopped before its first epoch was saved begins anew.
         resume = load_run(run / "last.pt") if (run / "last.pt").exists() else None
@@ -164,6 +168,8 @@ def main(arguments: Sequence[str]) -> int:
                 )
                 if record.best:
                     save(run / "best.pt")
+                if snapshot_due(record.epoch, config.optim.epochs, n_kept):
+                    save(run / SNAPSHOTS / f"{record.epoch:05d}.pt", resume=None)
                 tracker.log(record.row())
                 save(run / "last.pt")
                 print(

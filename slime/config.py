@@ -64,6 +64,9 @@ class LandscapeSpec:
     points: int = setting(11, "points a side, odd; 0 draws none")
     windows: int = setting(16, "validation windows that the loss is taken over")
     radius: float = setting(1.0, "how far to go along each filter-normalised direction")
+    snapshots: int = setting(
+        12, "weights kept along the training, for its trajectory (scripts/plot_landscape.py)"
+    )
 
     def __post_init__(self) -> None:
         if self.points != 0 and (self.points < 3 or self.points % 2 == 0):
@@ -73,6 +76,8 @@ class LandscapeSpec:
             )
         if self.windows < 1:
             raise SlimeError(f"landscape.windows={self.windows} must be at least 1")
+        if self.snapshots < 0:
+            raise SlimeError(f"landscape.snapshots={self.snapshots} must be at least 0")
         if not 0 < self.radius < math.inf:
             raise SlimeError(f"landscape.radius={self.radius} must be above 0")
 

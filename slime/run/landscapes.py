@@ -26,12 +26,14 @@ from slime.prepare import Prepared, prepare
 from slime.progress import Progress
 from slime.run.folder import hash_of
 from slime.settings import names_and_settings, setting, settings_help, spec_from_words
+from slime.stepper import Stepper
 from slime.stream import Batch, WindowStream
 from slime.windows import WindowSpec
 
 USAGE = "usage: python scripts/plot_landscape.py RUN [RUN ...] [key=value ...]"
 N_RUNS = {"plane": None, "line": None, "between": 2, "runs": 3, "trajectory": 1, "hessian": None}
 SNAPSHOTS = "snapshots"
+SNAPSHOT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -253,3 +255,16 @@ def snapshot_due(epoch: int, n_epochs: int, n_snapshots: int) -> bool:
     if not n_snapshots:
         return False
     return epoch * n_snapshots // n_epochs > (epoch - 1) * n_snapshots // n_epochs
+
+
+def n_snapshots(wanted: int, stepper: Stepper) -> tuple[int, list[str]]:
+    """How many snapshots are kept of a training, and a note where they are fewer than wanted."""
+    nbytes = sum(w.numel() * w.element_size() for w in stepper.parameters())
+    fit = SNAPSHOT_BYTES // max(nbytes, 1)
+    if wanted <= fit:
+        return wanted, []
+    kept = fit if fit >= 3 else 0
+    return kept, [
+        f"{kept} snapshots of the training are kept, not {wanted}: each takes "
+        f"{nbytes / (1 << 20):.1f} MiB, and together they may take {SNAPSHOT_BYTES >> 20}"
+    ]
