@@ -26,11 +26,11 @@ from slime.prepare import prepare
 from slime.progress import bar
 from slime.run.facts import describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
-from slime.run.landscapes import SNAPSHOTS, n_snapshots, snapshot_due
 from slime.run.report import report_run
 from slime.run.scoring import meeting
 from slime.run.several import HELP as SEVERAL
 from slime.run.several import seeds_asked, train_seeds
+from slime.run.snapshots import SNAPSHOTS, n_snapshots, snapshot_due
 from slime.sanity import (
     Setting,
     after_training,

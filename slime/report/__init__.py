@@ -31,6 +31,7 @@ FIGURES = {
     "observables.png": "Mounds, periods, spectra and tips of the truth and of every forecast.",
     "learning_curves.png": "Train loss, validation skill and learning rate by epoch.",
     "landscape.png": "The loss on a plane of weights through the trained net.",
+    "trajectory.png": "The training's way through the loss, in the plane that holds most of it.",
     "sanity.png": "Loss on one batch learned by heart, and on shuffled targets, by step.",
     "movie.png": "Frames of the movie as stored, evenly spaced.",
     "splits.png": "Which frames were trained on, validated on and tested on.",

@@ -14,7 +14,7 @@ from slime.checkpoint import SavedRun
 from slime.config import RunConfig
 from slime.example import Example
 from slime.files import read_lines
-from slime.landscape import loss_plane
+from slime.landscape import loss_plane, trajectory_plane
 from slime.plots import (
     forecast_strip,
     landscape_contour,
@@ -25,6 +25,7 @@ from slime.plots import (
     split_bars,
 )
 from slime.plots.gif import rollout_gif
+from slime.plots.landscape_lines import plane_figure
 from slime.plots.rollouts import rollout_page
 from slime.plots.waves import power_by_wave
 from slime.prepare import Prepared
@@ -32,6 +33,7 @@ from slime.progress import Progress
 from slime.results import example_forecast
 from slime.rollout_scores import Observed
 from slime.run.facts import describe_run
+from slime.run.snapshots import load_snapshots
 from slime.stream import WindowStream
 
 STRIP_LEADS = (1, 2, 4, 8, 16, 32)
@@ -108,9 +110,10 @@ def _draw_landscape(
     def watched(points: Sequence[Any]) -> Any:
         return progress(points, len(points), "loss landscape") if progress else points
 
+    batches = list(islice(windows, 1))
     plane = loss_plane(
         best.stepper,
-        islice(windows, 1),
+        batches,
         seed=config.seed,
         n_points=config.landscape.points,
         radius=config.landscape.radius,
@@ -121,3 +124,8 @@ def _draw_landscape(
     figure = Figure(figsize=(5.2, 4.4), layout="constrained")
     landscape_contour(figure.add_subplot(), plane)
     save_figure(figure, path)
+    snapshots = load_snapshots(path.parent.parent)
+    if len(snapshots) >= 3:
+        n = config.landscape.points
+        way = trajectory_plane(best.stepper, snapshots, batches, n_points=n, progress=watched)
+        save_figure(plane_figure({"training": way}), path.with_name("trajectory.png"))

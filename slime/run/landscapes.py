@@ -25,15 +25,13 @@ from slime.landscape import (
 from slime.prepare import Prepared, prepare
 from slime.progress import Progress
 from slime.run.folder import hash_of
+from slime.run.snapshots import load_snapshots
 from slime.settings import names_and_settings, setting, settings_help, spec_from_words
-from slime.stepper import Stepper
 from slime.stream import Batch, WindowStream
 from slime.windows import WindowSpec
 
 USAGE = "usage: python scripts/plot_landscape.py RUN [RUN ...] [key=value ...]"
 N_RUNS = {"plane": None, "line": None, "between": 2, "runs": 3, "trajectory": 1, "hessian": None}
-SNAPSHOTS = "snapshots"
-SNAPSHOT_BYTES = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -189,10 +187,7 @@ def _joint(
         return loss_between(stepper, states[0], first.batches, **how)
     if asked.kind == "runs":
         return plane_through(stepper, states, first.batches, **how)
-    held = sorted((first.path / SNAPSHOTS).glob("*.pt"))
-    saved = [load_run(path) for path in held]
-    snapshots = {one.epoch: one.stepper.state_dict() for one in saved}
-    return trajectory_plane(stepper, snapshots, first.batches, **how)
+    return trajectory_plane(stepper, load_snapshots(first.path), first.batches, **how)
 
 
 def _together(opened: Sequence[Opened]) -> str:
@@ -244,27 +239,3 @@ def _summary(grid: xr.DataArray | xr.Dataset) -> str:
     if all(0 in grid[name] for name in grid.dims):
         text += f", {float(grid.sel(dict.fromkeys(grid.dims, 0))):.4g} at the net itself"
     return text + (f", {lost} cells not finite" if lost else "")
-
-
-def snapshot_due(epoch: int, n_epochs: int, n_snapshots: int) -> bool:
-    """Whether the weights after an epoch, counted from 1, are kept for the trajectory.
-
-    >>> [e for e in range(1, 13) if snapshot_due(e, 12, 4)]
-    [3, 6, 9, 12]
-    """
-    if not n_snapshots:
-        return False
-    return epoch * n_snapshots // n_epochs > (epoch - 1) * n_snapshots // n_epochs
-
-
-def n_snapshots(wanted: int, stepper: Stepper) -> tuple[int, list[str]]:
-    """How many snapshots are kept of a training, and a note where they are fewer than wanted."""
-    nbytes = sum(w.numel() * w.element_size() for w in stepper.parameters())
-    fit = SNAPSHOT_BYTES // max(nbytes, 1)
-    if wanted <= fit:
-        return wanted, []
-    kept = fit if fit >= 3 else 0
-    return kept, [
-        f"{kept} snapshots of the training are kept, not {wanted}: each takes "
-        f"{nbytes / (1 << 20):.1f} MiB, and together they may take {SNAPSHOT_BYTES >> 20}"
-    ]
