@@ -79,6 +79,7 @@ def plane_figure(planes: Mapping[str, xr.DataArray]) -> Figure:
         axes = figure.add_subplot(1, len(planes), i + 1)
         landscape_contour(axes, plane, scale=scale)
         mark_nets(axes, plane)
+        axes.locator_params(nbins=5)
         if several:
             axes.set_title(short_name(name), fontsize=9, loc="left")
     return figure
@@ -92,9 +93,9 @@ def mark_nets(axes: Axes, plane: xr.DataArray) -> None:
         x, y, losses = (plane.attrs[f"{what}_{part}"] for part in ("alpha", "beta", "loss"))
         axes.plot(x, y, look, color="white", markeredgecolor="black", markersize=5, linewidth=1)
         for i in {0, len(losses) - 1} if what == "snapshot" else range(len(losses)):
-            axes.annotate(
-                f"{losses[i]:.3g}", (x[i], y[i]), (4, 4), textcoords="offset points", fontsize=7
-            ).set_color("white")
+            text = f"{losses[i]:.3g}"
+            look_of_text = {"fontsize": 7, "bbox": {"facecolor": "white", "alpha": 0.8, "pad": 1}}
+            axes.annotate(text, (x[i], y[i]), (4, -9), textcoords="offset points", **look_of_text)
     if "explained" in plane.attrs:
         first, second = plane.attrs["explained"]
         said = f"axes hold {first:.0%} and {second:.0%} of the way; numbers are own losses"
