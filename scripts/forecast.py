@@ -12,6 +12,7 @@ from slime.command import run_command
 from slime.devices import pick_device
 from slime.forecast import forecast_movie, write_forecast
 from slime.prepare import open_stores
+from slime.run.calibrated import load_half_widths
 from slime.texts import duration_text
 
 USAGE = (
@@ -33,7 +34,8 @@ def main(arguments: Sequence[str]) -> None:
     ahead = forecast_movie(
         saved, movies[0], leads=asked.leads, at=asked.at, mix=asked.config.data.mix
     )
-    write_forecast(ahead, asked.out)
+    held = load_half_widths(asked.run, saved.weights_hash)
+    write_forecast(ahead, asked.out, None if held is None else held.half)
     interval = ahead.attrs["frame_interval_s"]
     until = f" ({duration_text(interval * asked.leads)} ahead)" if interval else ""
     print(f"{asked.leads} frames after frame {ahead.attrs['last_frame_given']}{until}: {asked.out}")

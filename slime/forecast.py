@@ -10,6 +10,7 @@ import tifffile
 import torch
 import xarray as xr
 import zarr
+from jaxtyping import Float
 
 from slime.checkpoint import SavedRun
 from slime.errors import SlimeError, nearest, span_text
@@ -117,8 +118,14 @@ def _check_fits(saved: SavedRun, movie: xr.DataArray, *, mix: bool) -> None:
         )
 
 
-def write_forecast(forecast: xr.DataArray, path: Path) -> None:
+def write_forecast(
+    forecast: xr.DataArray, path: Path, half: Float[np.ndarray, "lead channel"] | None = None
+) -> None:
     """Write a forecast as OME-Zarr 0.5 (.zarr) or OME-TIFF (.tif, .tiff), aside and renamed.
+
+    Args:
+        half: half widths of intervals, in movie units: a zarr then holds the arrays `lower` and
+            `upper` beside the forecast `0`, NaN at leads that were not calibrated.
 
     Raises:
         SlimeError: another ending, or the path is taken.
@@ -134,12 +141,14 @@ def write_forecast(forecast: xr.DataArray, path: Path) -> None:
     except OSError as error:
         raise SlimeError(f"out={path} cannot be made: {error.strerror}") from error
     if path.suffix == ".zarr":
-        _write_ome_zarr(forecast, path)
+        _write_ome_zarr(forecast, path, half)
     else:
         write_aside(path, lambda aside: _write_ome_tiff(forecast, aside))
 
 
-def _write_ome_zarr(forecast: xr.DataArray, path: Path) -> None:
+def _write_ome_zarr(
+    forecast: xr.DataArray, path: Path, half: Float[np.ndarray, "lead channel"] | None
+) -> None:
     aside = path.with_name(f".{path.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     group = zarr.open_group(str(aside), mode="w", zarr_format=3)
@@ -147,6 +156,14 @@ def _write_ome_zarr(forecast: xr.DataArray, path: Path) -> None:
         group, "0", forecast.shape, forecast.dtype, chunk_frames=1, axes=("t", "c", "y", "x")
     )
     pixels[:] = np.ascontiguousarray(forecast.values)
+    if half is not None:
+        width = np.full(forecast.shape[:2], np.nan)
+        width[: len(half)] = np.where(np.isfinite(half), half, np.nan)[: len(width)]
+        for name, sign in (("lower", -1), ("upper", 1)):
+            ends = create_frames(
+                group, name, forecast.shape, forecast.dtype, chunk_frames=1, axes=tuple("tcyx")
+            )
+            ends[:] = (forecast.values + sign * width[:, :, None, None]).astype(forecast.dtype)
     plain = {k: v for k, v in forecast.attrs.items() if v is not None}
     group.attrs.update({**plain, "ome": ome_metadata(forecast)})
     os.replace(aside, path)

@@ -18,10 +18,12 @@ import zarr
 from scripts_by_name import script
 
 from baselines import BASELINES
+from slime.checkpoint import load_run
 from slime.errors import SlimeError
 from slime.files import read_lines
 from slime.movie import open_movie
 from slime.nets import NetKind
+from slime.run.calibrated import load_half_widths
 from slime.seeds import combined
 from slime.statistic import statistic
 from slime.tallies import load_tallies
@@ -95,6 +97,11 @@ def test_a_store_goes_in_and_a_scored_page_comes_out(store, tmp_path, capsys):
         "model == 'cnn' and movie == 'all' and split == 'test' and score == 'skill' and lead == 1"
     )
     assert f"skill {skill.value.item():+.3f}" in headline
+    held = load_half_widths(run, load_run(run).weights_hash)
+    assert held is not None
+    assert held.half.shape == (2, 1)
+    shares = scores.query("score == 'coverage_0.9' and split == 'test'")
+    assert len(shares) == np.isfinite(held.half).sum()
     again = combined([kept.of["cnn"]], statistic("skill"), [kept.of["persistence"]])
     assert again.value[0, -1] == pytest.approx(skill.value.item(), rel=1e-9)
 

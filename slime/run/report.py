@@ -19,6 +19,7 @@ from slime.progress import Progress
 from slime.report import write_page
 from slime.report.controls import with_controls
 from slime.rollout_scores import Observed, observe_rollouts
+from slime.run.calibrated import interval_rows
 from slime.run.facts import describe_run, earlier_failures
 from slime.run.figures import draw_figures
 from slime.run.folder import hash_of, open_test
@@ -80,7 +81,11 @@ def report_run(
             notes += _enter_ledger(run, prepared, best)
         scored = score_split(run, name, of, progress=progress)
         where = scored.where
-        tables.append(scored.scores)
+        rows, short = interval_rows(run, best, where, seed=config.seed)
+        tables.append(
+            pd.concat([scored.scores, rows], ignore_index=True) if len(rows) else scored.scores
+        )
+        notes += short
         spectra.append(scored.waves)
         notes += scored.notes
         failures += find_failures(models, where, of.noise, progress=progress)
