@@ -69,6 +69,8 @@ def combined(
 ) -> Combined:
     """A model's score over its seeds, one tally each, and its interval over seeds and times.
 
+    That of a horizon, which no window puts before lead 1 or after the last, ends there too.
+
     Args:
         reference: what a relative score (skill) is against: one tally a seed, or one for all.
 
@@ -79,7 +81,11 @@ def combined(
     references = _references(score, reference, len(model))
     draws = _draws(score, [model], reference if score.relative else (), n_draws, seed)
     ours = _scored(score, model, references, draws)
-    return _estimate([ours], [1.0], draws, level, comparison=score.relative)
+    found = _estimate([ours], [1.0], draws, level, comparison=score.relative)
+    if score.has_leads:
+        return found
+    low, high = np.maximum(found.low, 1.0), np.minimum(found.high, float(model[0].n_leads))
+    return found._replace(low=low, high=high)
 
 
 def difference(

@@ -108,6 +108,16 @@ def test_the_horizon_has_an_interval_over_seeds_and_times():
     assert (found.low < found.high).any()
 
 
+def test_a_horizon_s_interval_ends_with_the_leads():
+    bad = noisy_frames(200, np.random.default_rng(0), n_leads=6)
+    n, y, y2 = bad["n"], bad["truth"], bad["truth2"]
+    exact = Tally(bad.movie, bad.start, np.stack([n, *[0 * n] * 3, y, y2, y, y2, y2], axis=1))
+    found = combined([exact, exact, bad], statistic("horizon_0.9"))
+    assert found.by_seed[:, 0, -1].tolist() == [6, 6, 1]
+    # Student's interval of 6, 6 and 1 with 2 degrees of freedom: 4.33 -+ 7.2
+    assert (found.low[0, -1], found.high[0, -1]) == (1, 6)
+
+
 def test_the_unit_is_the_block_and_never_the_window():
     """Every window given twice says nothing new: an interval by windows would shrink by 1.4."""
     losses = 20 + ar1(300, 0.5, np.random.default_rng(0))
