@@ -52,7 +52,7 @@ class SensorNoise:
         return np.maximum(self.variance + self.slope * (held - self.level), 0)
 
 
-Triple = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
+Triple = tuple[Float[np.ndarray, " _"], Float[np.ndarray, " _"], Float[np.ndarray, " _"]]
 
 
 def estimate_noise(

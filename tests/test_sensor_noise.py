@@ -64,6 +64,15 @@ def test_masked_pixels_and_blank_frames_do_not_count(in_memory):
     assert estimated(movie).variance[0] == pytest.approx(4, rel=0.06)
 
 
+def test_a_mask_may_move(in_memory):
+    counts = np.ones((30, 48, 40), bool)
+    for t in range(30):
+        counts[t, :, : t // 2] = False
+    frames = np.where(counts, drawn(np.zeros((30, 48, 40)), 2.0), 300)
+    movie = in_memory(frames, mask=(("time", "y", "x"), counts))
+    assert estimated(movie).variance[0] == pytest.approx(4, rel=0.06)
+
+
 def test_a_movie_that_was_held_out_gets_what_the_others_tell(in_memory):
     movies = [in_memory(drawn(np.zeros((20, 48, 40)), s, seed=9)) for s in (1.0, 5.0)]
     first, second = estimate_noise(movies, [Split("train", 0, 20), None])
