@@ -5,6 +5,7 @@ python scripts/compare_runs.py RUN RUN ... [out=PATH] [split=test] [key=value ..
 
 from collections.abc import Sequence
 
+from slime.arguments import wants_help
 from slime.command import run_command
 from slime.run.compared import CompareSpec, compare_runs
 from slime.settings import names_and_settings, settings_help, spec_from_words
@@ -14,10 +15,8 @@ USAGE = "usage: python scripts/compare_runs.py RUN RUN ... [out=PATH] [split=tes
 
 def main(arguments: Sequence[str]) -> None:
     """Print the table of the pooled scores and the contests, and write all rows as CSV."""
-    if any(word in ("-h", "--help", "help") for word in arguments):
-        print(
-            "\n".join([USAGE, "", "Settings (key=default, meaning):", settings_help(CompareSpec)])
-        )
+    if wants_help(arguments):
+        print(f"{USAGE}\n\n{settings_help(CompareSpec)}")
         return
     runs, words = names_and_settings(arguments)
     for line in compare_runs(runs, spec_from_words(CompareSpec, words)):

@@ -228,3 +228,9 @@ def test_counts_that_cannot_be_are_refused():
         hessian_spectrum(stepper, batches, n_probes=-1)
     with pytest.raises(SlimeError, match="n_lanczos=0 must be at least 1"):
         hessian_spectrum(stepper, batches, n_lanczos=0)
+    with pytest.raises(SlimeError, match="n_density=0 must be at least 1"):
+        hessian_spectrum(stepper, batches, n_density=0)
+    with pytest.raises(SlimeError, match="n=0 must be at least 1"):
+        hessian_directions(stepper, batches, n=0)
+    with pytest.raises(SlimeError, match=f"n={N + 1}, but the net has {N} parameters"):
+        hessian_directions(stepper, batches, n=N + 1)

@@ -68,7 +68,8 @@ def hessian_spectrum(
             loss_plane.
     """
     n_weights = sum(_n_numbers(w) for w in stepper.net.parameters())
-    _check_counts(n_weights, n_top=n_top, n_bottom=n_bottom, n_probes=n_probes, n_lanczos=n_lanczos)
+    counts = {"n_probes": n_probes, "n_lanczos": n_lanczos, "n_density": n_density}
+    _check_counts(n_weights, n_top=n_top, n_bottom=n_bottom, **counts)
     windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
     rng = np.random.default_rng(seed)
     start = rng.standard_normal(n_weights)
@@ -104,10 +105,11 @@ def hessian_directions(
     times the square of the step.
 
     Raises:
-        SlimeError: more than there are parameters, no convergence, or as hessian_spectrum.
+        SlimeError: n below 1 or above the number of parameters, no convergence, or as
+            hessian_spectrum.
     """
     n_weights = sum(_n_numbers(w) for w in stepper.net.parameters())
-    _check_counts(n_weights, n_top=n)
+    _check_counts(n_weights, n=n)
     windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
     start = np.random.default_rng(seed).standard_normal(n_weights)
     with _products(stepper, windows) as product:
@@ -188,9 +190,10 @@ def _products(stepper: Stepper, windows: HeldWindows) -> Iterator[Product]:
 
 def _check_counts(n_weights: int, **counts: int) -> None:
     for name, value in counts.items():
-        if value < 0 or (name == "n_lanczos" and value < 1):
-            raise SlimeError(f"{name}={value} must be at least {int(name == 'n_lanczos')}")
-        if name in ("n_top", "n_bottom") and value > n_weights:
+        least = 0 if name in ("n_top", "n_bottom", "n_probes") else 1
+        if value < least:
+            raise SlimeError(f"{name}={value} must be at least {least}")
+        if name in ("n", "n_top", "n_bottom") and value > n_weights:
             raise SlimeError(f"{name}={value}, but the net has {n_weights} parameters")
 
 
