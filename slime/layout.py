@@ -64,10 +64,14 @@ def write_coordinate(
     axes: Sequence[str] | None = None,
     **attributes: Any,
 ) -> None:
-    """Positions along an axis, or what is known of each of them; `units` among the attributes."""
+    """Positions along an axis, or what is known of each of them; `units` among the attributes.
+
+    One that is there is written anew: a kill may have left it without its values.
+    """
     group.create_array(
         name,
         data=values,
+        overwrite=True,
         dimension_names=tuple(axes) if axes is not None else (name,),
         attributes=attributes,
     )
@@ -100,11 +104,22 @@ def lost_chunks(pixels: zarr.Array) -> int:
     return n_files * per_file - pixels.nchunks_initialized
 
 
+def drop_cut_writes(partial: Path) -> None:
+    """Remove the files that a kill in the middle of a write left in an unfinished store.
+
+    zarr writes NAME.<32 hexadecimal digits>.partial and renames it; no other file ends so.
+    """
+    for file in partial.rglob("*.partial"):
+        if len(file.suffixes) > 1 and len(file.suffixes[-2]) == 33:
+            file.unlink()
+
+
 def finish_store(partial: Path, path: Path, attributes: Mapping[str, Any]) -> None:
     """Mark a store complete, consolidate its metadata, and give it its name.
 
     Metadata are consolidated, since xarray warns at every opening of a store without.
     """
+    drop_cut_writes(partial)
     group = zarr.open_group(partial, mode="r+")
     group.attrs.update({**attributes, "complete": True})
     with _FILTERS, warnings.catch_warnings():

@@ -533,6 +533,38 @@ def test_killed_at_a_random_block_it_goes_on_to_the_same_store(source, tmp_path)
     assert files == whole
 
 
+class _Killed(BaseException):
+    """What no `except Exception` catches: whatever is half done stays so."""
+
+
+def test_stopped_at_any_write_of_the_store_it_goes_on_to_the_same_files(
+    source, tmp_path, monkeypatch
+):
+    """zarr writes each file aside and renames it: the n-th rename is never made."""
+    rename, n_renamed, stop_at = Path.replace, [0], [10**6]
+
+    def replace(self: Path, target: Any) -> Path:
+        n_renamed[0] += 1
+        if n_renamed[0] == stop_at[0]:
+            raise _Killed
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    choices = {"chunk_frames": 4, "shard_frames": 12}
+    whole, _ = _convert(source, out=tmp_path / "whole.zarr", **choices)
+    n_writes = n_renamed[0]
+    expected = {p.relative_to(whole): p.read_bytes() for p in whole.rglob("*") if p.is_file()}
+    assert n_writes > len(expected)
+    for n in range(1, n_writes + 1):
+        out, n_renamed[0], stop_at[0] = tmp_path / f"{n}.zarr", 0, n
+        with pytest.raises(_Killed):
+            _convert(source, out=out, **choices)
+        stop_at[0] = 10**6
+        _convert(source, out=out, **choices)
+        found = {p.relative_to(out): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+        assert found == expected, n
+
+
 def test_a_journal_cut_short_by_a_kill_loses_its_last_line_alone(source, tmp_path, monkeypatch):
     _begun(source, tmp_path, monkeypatch)
     journal = tmp_path / "a.zarr.partial.blocks.jsonl"

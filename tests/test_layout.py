@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 import zarr
 
-from slime.layout import create_frames, finish_store, lost_chunks, open_to_write
+from slime.layout import (
+    create_frames,
+    drop_cut_writes,
+    finish_store,
+    lost_chunks,
+    open_to_write,
+)
 
 
 def _written(path: Path, pixels: np.ndarray, **how: int) -> Path:
@@ -71,3 +77,25 @@ def test_a_finished_store_says_so_and_has_its_name(tmp_path):
     group = zarr.open_consolidated(tmp_path / "a.zarr")
     assert dict(group.attrs) == {"n": 3, "complete": True}
     assert group["frames"].attrs["written_by"] == "slime"
+
+
+def test_what_a_killed_write_left_is_removed_and_nothing_else(tmp_path, monkeypatch):
+    partial = _written(tmp_path / "a.zarr.partial", np.ones((4, 1, 6, 7), "uint8"), chunk_frames=2)
+    whole = {p for p in partial.rglob("*") if p.is_file()}
+    (partial / "notes.partial").write_text("a user's own")
+
+    def lost(self: Path, target: Path) -> Path:
+        raise _Lost
+
+    pixels = open_to_write(partial, "frames")
+    monkeypatch.setattr(Path, "replace", lost)
+    with pytest.raises(_Lost):
+        pixels[:2] = 7
+    monkeypatch.undo()
+    assert len([p for p in partial.rglob("*") if p.is_file()]) == len(whole) + 2
+    drop_cut_writes(partial)
+    assert {p for p in partial.rglob("*") if p.is_file()} == whole | {partial / "notes.partial"}
+
+
+class _Lost(BaseException):
+    """What no `except Exception` catches: the file aside stays where it is."""

@@ -160,11 +160,10 @@ def _finish(
     digests = np.array([int(d, 16) for row in rows for d in row.digests], np.uint64)
     assert len(digests) == n_frames
     group = zarr.open_group(aside, mode="r+")
-    if "frame_digest" not in group:
-        write_coordinate(
-            group, "frame_digest", digests, ["time"],
-            method="blake2b, 8 bytes, big-endian: the text of dtype and (c, y, x), then pixels",
-        )  # fmt: skip
+    write_coordinate(
+        group, "frame_digest", digests, ["time"],
+        method="blake2b, 8 bytes, big-endian: the text of dtype and (c, y, x), then pixels",
+    )  # fmt: skip
     odd = [frame for row in rows for frame in row.not_finite]
     if odd:
         say(f"{len(odd)} frames hold NaN or infinite pixels ({span_text(odd)}), kept as they are: "

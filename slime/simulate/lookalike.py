@@ -15,6 +15,7 @@ import zarr
 from jaxtyping import Float, Int, UInt16
 
 from slime.errors import SlimeError
+from slime.layout import drop_cut_writes
 from slime.simulate.camera import CHANNELS, CameraSpec, label_counts
 from slime.simulate.dictyostelium import DictyosteliumState, one_movie
 from slime.simulate.dictyostelium_film import dictyostelium_counts, dictyostelium_states
@@ -157,8 +158,10 @@ class StackWriter(MovieWriter):
 
     def _finish_store(self) -> None:
         if self._copy is not None:
+            drop_cut_writes(self._twin_partial)
             _finish_array(self._copy, {"kept_every": self.every})
             os.rename(self._twin_partial, self.twin)
+        drop_cut_writes(self.partial)
         _finish_array(self._pixels, {"n_saturated": self.n_saturated})
         os.rename(self.partial, self.path)
 
