@@ -14,7 +14,7 @@ train: $(READY)
 	$(PY) scripts/train_slime.py $(ARGS)
 
 test: $(READY)
-	$(PY) -m pytest -m "not slow"
+	$(PY) -m pytest -m "not slow" -n auto --maxprocesses 8
 
 check: $(READY)
 	$(PY) -m ruff check $(PACKAGES)
@@ -24,7 +24,7 @@ check: $(READY)
 
 # The long half: slow tests (documented commands, kills, reproduced figures) and the notebooks.
 verify: $(READY)
-	$(PY) -m pytest -m slow --timeout=1500
+	$(PY) -m pytest -m slow -n auto --maxprocesses 4 --timeout=1500
 	$(PY) -m pytest -o addopts=-q --nbmake --nbmake-timeout=600 notebooks
 
 # Speed and memory beside peers and limits; about 16 minutes on two idle cores.
