@@ -5,7 +5,7 @@ from importlib import import_module
 from foundations.exercise import Exercise
 
 MODULES: tuple[str, ...] = (
-    # tensors, distributions, data, regression, a multilayer perceptron
+    # tensors, distributions, data, regression, perceptron
     "tensors",
     # images, too good to be true, Stack G
 )
