@@ -8,6 +8,8 @@ MODULES: tuple[str, ...] = (
     # tensors, distributions, data, regression, perceptron
     "tensors",
     # images, too good to be true, Stack G
+    "sparse",
+    "ppca",
 )
 
 

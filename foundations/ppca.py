@@ -1,0 +1,252 @@
+"""G7: probabilistic PCA by gradient descent ends where the closed form says, up to a rotation.
+
+The model is x ~ N(0, W W' + sigma^2 I) with k columns in W. At its maximum likelihood W spans the
+first k principal axes, and sigma^2 is the mean of the eigenvalues left out (Tipping and Bishop
+1999, doi 10.1111/1467-9868.00196); W itself is known up to a rotation of its columns only.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from foundations.exercise import SEEDS, Draw, Erratum, Exercise, Outcome, Row
+from foundations.pictures import bare
+
+SIZES = (100, 500, 2000)
+K = 2
+STARTS = 10  # of each data set
+STEPS, LR = 3000, 0.05
+SHORT_STEPS, SHORT_LR = 1000, 1e-2  # as many as the reference took
+
+
+class Noisy(NamedTuple):
+    """W and sigma^2 of some models."""
+
+    w: Float[Tensor, "*batch d k"]
+    sigma2: Float[Tensor, "*batch"]
+
+
+class Descent(NamedTuple):
+    """Where gradient descent ended, and W on its way: at step 0 and after each 50 steps."""
+
+    model: Noisy
+    way: Float[Tensor, "time *batch d k"]
+
+
+def one_factor(n: int, *, seed: int, d: int = 10) -> Float[Tensor, "n d"]:
+    """Standard normals; one common factor is added 3, 2 and 1 times to the first three columns."""
+    draw = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, d, generator=draw, dtype=torch.float64)
+    factor = torch.randn(n, 1, generator=draw, dtype=torch.float64)
+    x[:, :3] += factor * torch.tensor([3.0, 2.0, 1.0], dtype=torch.float64)
+    return x
+
+
+def covariance(x: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:
+    """Of maximum likelihood: the sum of products over n, not over n - 1."""
+    centred = x - x.mean(dim=0)
+    return centred.T @ centred / len(x)
+
+
+def principal_axes(cov: Float[Tensor, "*batch d d"], k: int = K) -> Float[Tensor, "*batch d k"]:
+    """The k axes of greatest variance, the first first."""
+    return torch.linalg.eigh(cov).eigenvectors[..., -k:].flip(-1)
+
+
+def closed_form(cov: Float[Tensor, "*batch d d"], k: int = K) -> Noisy:
+    """The model of greatest likelihood, without any descent."""
+    values = torch.linalg.eigvalsh(cov)
+    sigma2 = values[..., :-k].mean(dim=-1)
+    lengths = (values[..., -k:].flip(-1) - sigma2[..., None]).sqrt()
+    return Noisy(principal_axes(cov, k) * lengths[..., None, :], sigma2)
+
+
+def negative_log_likelihood(
+    model: Noisy, cov: Float[Tensor, "*batch d d"]
+) -> Float[Tensor, "*batch"]:
+    """Of one item, in nats, as a mean over those whose covariance is given."""
+    w, sigma2 = model
+    d, k = w.shape[-2:]
+    inner = w.mT @ w + sigma2[..., None, None] * torch.eye(k, dtype=w.dtype)
+    log_det = torch.logdet(inner) + (d - k) * sigma2.log()
+    explained = torch.linalg.solve(inner, w.mT @ cov @ w)
+    trace = (_trace(cov) - _trace(explained)) / sigma2
+    return 0.5 * (d * math.log(2 * math.pi) + log_det + trace)
+
+
+def descended(
+    cov: Float[Tensor, "*batch d d"],
+    *,
+    steps: int,
+    lr: float,
+    fades: bool,
+    seed: int = 0,
+    k: int = K,
+) -> Descent:
+    """Adam from random starts, a whole batch of models at once.
+
+    Args:
+        fades: the rate falls to 0 along a cosine; else it stays, and so does a jitter in the end.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    w = torch.randn(*cov.shape[:-1], K, generator=draw, dtype=cov.dtype).requires_grad_()
+    log_sigma2 = torch.zeros(cov.shape[:-2], dtype=cov.dtype).requires_grad_()
+    adam = torch.optim.Adam([w, log_sigma2], lr=lr)
+    rate = torch.optim.lr_scheduler.CosineAnnealingLR(adam, steps) if fades else None
+    way = [w.detach().clone()]
+    for step in range(steps):
+        adam.zero_grad()
+        negative_log_likelihood(Noisy(w, log_sigma2.exp()), cov).sum().backward()
+        adam.step()
+        if rate:
+            rate.step()
+        if (step + 1) % 50 == 0:
+            way.append(w.detach().clone())
+    return Descent(Noisy(w.detach(), log_sigma2.detach().exp()), torch.stack(way))
+
+
+def largest_angle(
+    a: Float[Tensor, "*batch d k"], b: Float[Tensor, "*batch d k"]
+) -> Float[Tensor, "*batch"]:
+    """The largest principal angle between the spans of columns, in rad: 0 where they are one.
+
+    By its sine, so that small angles keep their digits.
+    """
+    a, b = torch.linalg.qr(a).Q, torch.linalg.qr(b).Q
+    outside = b - a @ (a.mT @ b)
+    return torch.linalg.svdvals(outside)[..., 0].clamp(max=1).asin()
+
+
+def axis_correlations(
+    w: Float[Tensor, "*batch d k"], axes: Float[Tensor, "*batch d k"]
+) -> Float[Tensor, "*batch k"]:
+    """|cosine| between each column of W and the principal axis of its number.
+
+    What the reference compared. It changes when the columns are turned within the same plane.
+    """
+    return (torch.nn.functional.normalize(w, dim=-2) * axes).sum(dim=-2).abs()
+
+
+def turned_correlations(
+    model: Noisy, cov: Float[Tensor, "*batch d d"], n_turns: int = 181
+) -> Float[Tensor, "turn *batch 2"]:
+    """The axis correlations of W R for rotations R by 0 to 180 degrees, all of one likelihood."""
+    angle = torch.linspace(0, math.pi, n_turns, dtype=model.w.dtype)
+    cos, sin = angle.cos(), angle.sin()
+    turns = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+    return torch.stack([axis_correlations(model.w @ r, principal_axes(cov)) for r in turns])
+
+
+def ppca() -> Outcome:
+    """G7: angles and sigma^2 against the closed form, for three sizes, three seeds, ten starts."""
+    cov = torch.stack(
+        [torch.stack([covariance(one_factor(n, seed=seed)) for seed in SEEDS]) for n in SIZES]
+    )
+    cov = cov[:, :, None].expand(-1, -1, STARTS, -1, -1)  # size seed start d d
+    best = closed_form(cov)
+    short = descended(cov, steps=SHORT_STEPS, lr=SHORT_LR, fades=False).model
+    model, way = descended(cov, steps=STEPS, lr=LR, fades=True)
+    angles = largest_angle(best.w, model.w)
+    early = largest_angle(best.w, short.w).rad2deg()
+    worst = early.amax(dim=2)
+    alike = axis_correlations(model.w, principal_axes(cov))
+    off = (model.sigma2 / best.sigma2 - 1).abs()
+    turned = turned_correlations(Noisy(model.w[1, :, 0], model.sigma2[1, :, 0]), cov[1, :, 0])
+    least, greatest = (turned[..., 1].aminmax(dim=0)[i].tolist() for i in (0, 1))
+    rows = [
+        *_rows("largest angle to PCA's plane (rad)", angles.amax(dim=2), (0, 1e-3)),
+        *_rows("sigma^2 off its closed form", off.amax(dim=2), (0, 1e-3)),
+        *_rows("axis correlation", alike.mean(dim=(2, 3)), (0.4, 0.8), (".674", ".582", ".562")),
+        Row("of the second axis, W turned: least", least, ".06", 0, 0.06),
+        Row("of the second axis, W turned: greatest", greatest, "1.00", 0.99, 1),
+        Row(
+            f"angle after {SHORT_STEPS} steps, n = 500 (deg)",
+            worst[1].tolist(),
+            "up to 8",
+            0.06,
+            90,
+        ),
+    ]
+    return Outcome(
+        rows, _picture(largest_angle(best.w, way), turned), _errata(alike, early, angles), SAYS
+    )
+
+
+SAYS = (
+    "PPCA ends in PCA's plane at every n; which columns span it is a matter of the start, since "
+    "turning W's columns changes no likelihood."
+)
+
+
+def _rows(
+    name: str,
+    figures: Float[Tensor, "size seed"],
+    band: tuple[float, float],
+    references: tuple[str, ...] = ("", "", ""),
+) -> list[Row]:
+    """A row for each size, a figure for each seed."""
+    return [
+        Row(f"{name}, n = {n}", of_seeds.tolist(), reference, *band)
+        for n, of_seeds, reference in zip(SIZES, figures, references, strict=True)
+    ]
+
+
+def _errata(
+    alike: Float[Tensor, "size seed start k"],
+    early: Float[Tensor, "size seed start"],
+    angles: Float[Tensor, "size seed start"],
+) -> list[Erratum]:
+    n_500, seed = 1, int(early[1].amax(dim=1).argmax())
+    return [
+        Erratum(
+            did="compared columns of W with PCA's axes one by one (|cosine|, mean at n = 500)",
+            got=float(alike[n_500].mean()),
+            why="W and W R have one likelihood for every rotation R, but other columns: "
+            "turned, one and the same solution has any figure from 0 to 1 in the second axis",
+            right="compare the planes: cosine of the largest principal angle",
+            gets=float(angles[n_500].cos().min()),
+        ),
+        Erratum(
+            did=f"stopped after {SHORT_STEPS} steps: largest angle at n = 500 (deg)",
+            got=float(early[n_500, seed].max()),
+            why="the second and the third eigenvalue nearly tie, so that the last turn is slow",
+            right=f"{STEPS} steps with a rate that fades: largest angle (deg)",
+            gets=float(angles[n_500, seed].max().rad2deg()),
+        ),
+    ]
+
+
+def _picture(
+    way: Float[Tensor, "time size seed start"], turned: Float[Tensor, "turn seed k"]
+) -> Draw:
+    def draw(figure: Figure) -> None:
+        figure.set_size_inches(8.6, 3.4)
+        left, right = figure.subplots(1, 2)
+        steps = torch.linspace(0, STEPS, len(way))
+        for i, n in enumerate(SIZES):
+            curves = way[:, i].flatten(1)
+            left.semilogy(steps, curves[:, 0], color=f"C{i}", lw=0.6, label=f"n = {n}")
+            left.semilogy(steps, curves[:, 1:], color=f"C{i}", lw=0.6, alpha=0.3)
+        left.axhline(1e-3, color="0.5", ls=":")
+        left.set(xlabel="step", ylabel="largest angle to PCA's plane (rad)")
+        left.legend(frameon=False)
+        degrees = torch.linspace(0, 180, len(turned))
+        for axis, style in enumerate(("-", "--")):
+            right.plot(degrees, turned[:, 0, axis], style, color="C1", label=f"axis {axis + 1}")
+        right.set(xlabel="columns of one solution turned by (deg)", ylabel="axis correlation")
+        right.legend(frameon=False)
+        for axes in (left, right):
+            bare(axes)
+
+    return draw
+
+
+def _trace(matrix: Float[Tensor, "*batch m m"]) -> Float[Tensor, "*batch"]:
+    return matrix.diagonal(dim1=-2, dim2=-1).sum(dim=-1)
+
+
+EXERCISES = (Exercise("G7", "probabilistic PCA by gradient descent", ppca),)
