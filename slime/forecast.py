@@ -1,7 +1,5 @@
 """A trained stepper on a new movie, and its forecast in files that other programs open."""
 
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from slime.files import write_aside
 from slime.frames import blank_frames, read_frames
 from slime.layout import create_frames
 from slime.movie import FRAME_AXES, stored_frames
+from slime.ome_image import Frames, write_image, write_store
 from slime.stepper import rollout
 
 ENDINGS = (".zarr", ".tif", ".tiff")
@@ -149,14 +148,10 @@ def write_forecast(
 def _write_ome_zarr(
     forecast: xr.DataArray, path: Path, half: Float[np.ndarray, "lead channel"] | None
 ) -> None:
-    aside = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    group = zarr.open_group(str(aside), mode="w", zarr_format=3)
-    pixels = create_frames(
-        group, "0", forecast.shape, forecast.dtype, chunk_frames=1, axes=("t", "c", "y", "x")
-    )
-    pixels[:] = np.ascontiguousarray(forecast.values)
-    if half is not None:
+    def fill(group: zarr.Group) -> None:
+        write_image(group, Frames(forecast, [forecast.values]), **forecast.attrs)
+        if half is None:
+            return
         width = np.full(forecast.shape[:2], np.nan)
         width[: len(half)] = np.where(np.isfinite(half), half, np.nan)[: len(width)]
         for name, sign in (("lower", -1), ("upper", 1)):
@@ -164,45 +159,8 @@ def _write_ome_zarr(
                 group, name, forecast.shape, forecast.dtype, chunk_frames=1, axes=tuple("tcyx")
             )
             ends[:] = (forecast.values + sign * width[:, :, None, None]).astype(forecast.dtype)
-    plain = {k: v for k, v in forecast.attrs.items() if v is not None}
-    group.attrs.update({**plain, "ome": ome_metadata(forecast)})
-    os.replace(aside, path)
 
-
-def ome_metadata(forecast: xr.DataArray) -> dict[str, Any]:
-    """The `ome` attribute of OME-Zarr 0.5 (https://ngff.openmicroscopy.org/0.5) for a movie."""
-    interval, pixel = forecast.attrs.get("frame_interval_s"), forecast.attrs.get("pixel_um")
-    time_unit = {"unit": "second"} if interval is not None else {}
-    space_unit = {"unit": "micrometer"} if pixel is not None else {}
-    transforms: list[dict[str, Any]] = [
-        {"type": "scale", "scale": [interval or 1.0, 1.0, pixel or 1.0, pixel or 1.0]}
-    ]
-    if "time" in forecast.coords:
-        start = float(forecast["time"].values[0])
-        transforms.append({"type": "translation", "translation": [start, 0.0, 0.0, 0.0]})
-    low, high = float(forecast.min()), float(forecast.max())
-    window = {"min": low, "max": high, "start": low, "end": high}
-    return {
-        "version": "0.5",
-        "multiscales": [
-            {
-                "name": str(forecast.name),
-                "axes": [
-                    {"name": "t", "type": "time", **time_unit},
-                    {"name": "c", "type": "channel"},
-                    {"name": "y", "type": "space", **space_unit},
-                    {"name": "x", "type": "space", **space_unit},
-                ],
-                "datasets": [{"path": "0", "coordinateTransformations": transforms}],
-            }
-        ],
-        "omero": {
-            "channels": [
-                {"label": str(c), "color": "FFFFFF", "active": True, "window": window}
-                for c in forecast["channel"].values
-            ]
-        },
-    }
+    write_store(path, fill)
 
 
 def _write_ome_tiff(forecast: xr.DataArray, path: Path) -> None:
