@@ -1,0 +1,286 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+import zarr
+from scripts_by_name import script
+from torch import nn
+
+from slime.checkpoint import SavedRun, Shape, save_run
+from slime.config import RunConfig
+from slime.errors import SlimeError, StoreError
+from slime.example import Example
+from slime.nets import NetSpec
+from slime.scale import Standardizer
+from slime.stepper import Stepper
+from slime.view import films as films_module
+from slime.view.films import Film, Forecasts, Trained, films_of_store
+from slime.view.looks import look_at_frame, look_at_lead, rmse_by_lead, shown_binned
+from slime.view.page import Page
+from slime.view.serve import free_port, start_server
+from slime.view.spec import ViewSpec, parse_words
+from slime.view.subject import Movies, Run
+from slime.view.writing import write_movie, write_run
+
+
+class NewestPlusTwo(nn.Module):
+    """Adds 2 in movie units to the newest frame, where the scale is 0 and 1."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, past):
+        return past[:, -1] + 2
+
+
+def trained(store, *, n_in=2, step=1, splits=None, run=None):
+    """A run on a store whose frame i holds i + 1; every forecast is 1 a lead too bright."""
+    unit = Standardizer(*(torch.full((1,), v) for v in (0.0, 1.0, 1.0)))
+    stepper = Stepper(unit, NewestPlusTwo(), "direct", n_in).eval()
+    shape = Shape(n_in, ("0",), 4, 5, step)
+    saved = SavedRun(stepper, NetSpec(kind="cnn"), shape, "", 0, "hash", None)
+    movie = films_of_store(str(store), ViewSpec())[0].movie
+    splits = splits or {"train": (0, 8), "val": (10, 16)}
+    last = max(stop for _, stop in splits.values()) - 1
+    return Trained(run or store.parent, saved, [Film(movie, 0, last, splits)], False, "")
+
+
+@pytest.fixture
+def store(bare, numbered):
+    """20 frames, a chunk each."""
+    return bare(numbered(20))
+
+
+def pixels(look, name):
+    return float(look.pictures[name][0, 0])
+
+
+def test_only_the_frame_that_is_looked_at_is_read(store, reads):
+    subject = Movies(str(store), films_of_store(str(store), ViewSpec()), ViewSpec())
+    assert reads == []
+    look, said = subject.look(0, 7, 1, 0)
+    assert pixels(look, "frame") == 8
+    assert said == "frame 7 of 0 to 19"
+    assert [name.split("/c/")[1][0] for name in reads] == ["7"]
+
+
+def test_of_a_forecast_only_its_window_is_read(store, reads):
+    forecasts = Forecasts(trained(store), leads=3)
+    example = forecasts.example(0, 5)
+    read = {name.split("/c/")[1].split("/")[0] for name in reads}
+    assert read == {"4", "5", "6", "7", "8"}
+    before = len(reads)
+    assert forecasts.example(0, 5) is example
+    assert len(reads) == before
+
+
+def test_truth_and_forecast_stand_at_the_same_leads(store):
+    example = Forecasts(trained(store, step=2), leads=3).example(0, 5)
+    assert example.last_frame[0, 0, 0] == 6
+    assert example.truth[:, 0, 0, 0].tolist() == [8, 10, 12]
+    assert example.forecast[:, 0, 0, 0].tolist() == [8, 10, 12]
+
+
+def test_test_frames_stay_closed(store, reads):
+    forecasts = Forecasts(trained(store), leads=8)
+    assert forecasts.starts(forecasts.trained.films[0]) == (1, 14)
+    assert forecasts.example(0, 13).n_leads == 2
+    with pytest.raises(SlimeError, match="at=15: the last frame given to the net is one of 1 to 1"):
+        forecasts.example(0, 15)
+    assert max(int(name.split("/c/")[1].split("/")[0]) for name in reads) == 15
+
+
+def test_what_is_told_of_a_lead_is_hand_arithmetic(store):
+    """Of true steps of 1 and forecast steps of 2, persistence is as far off as the forecast."""
+    example = Forecasts(trained(store), leads=3).example(0, 5)
+    errors = rmse_by_lead(example, 0)
+    assert errors["forecast"].tolist() == [1, 2, 3]
+    assert errors["persistence"].tolist() == [1, 2, 3]
+    look = look_at_lead(example, 2, 0)
+    assert pixels(look, "truth") == 8
+    assert pixels(look, "forecast") == 10
+    assert pixels(look, "error: forecast − truth") == 2
+    assert pixels(look, "error of persistence") == -2
+    told = {row.name: row.values for row in look.numbers}
+    assert told["RMSE"] == ["", "2"]
+    assert told["skill of this frame"] == ["", "+0.000"]
+    assert told["mean"] == ["8", "10"]
+
+
+def test_masked_pixels_count_in_no_error():
+    truth = np.array([[[[1.0, np.nan], [3.0, 4.0]]]], np.float32)
+    example = Example(truth, np.zeros_like(truth), np.ones((1, 2, 2), np.float32), ["0"])
+    errors = rmse_by_lead(example, 0)
+    assert errors["forecast"].tolist() == pytest.approx([np.sqrt(26 / 3)])
+    assert errors["persistence"].tolist() == pytest.approx([np.sqrt((0 + 4 + 9) / 3)])
+
+
+def test_a_frame_is_measured_in_its_own_units():
+    x = np.arange(64)
+    waves = np.broadcast_to(np.sin(2 * np.pi * x / 16), (64, 64)).astype(np.float32)
+    rows = {row.name: row.values for row in look_at_frame(waves, pixel_um=2.0).numbers}
+    assert float(rows["length of structure, µm"][0]) == pytest.approx(32, rel=0.03)
+    rows = {row.name: row.values for row in look_at_frame(waves, pixel_um=None).numbers}
+    assert float(rows["length of structure, px"][0]) == pytest.approx(16, rel=0.03)
+
+
+def test_a_large_picture_is_sent_as_means():
+    picture = np.arange(2050 * 4, dtype=np.float32).reshape(2050, 4)
+    shown, width = shown_binned(picture)
+    assert (shown.shape, width) == ((683, 1), 3)
+    assert shown[0, 0] == pytest.approx(picture[:3, :3].mean())
+    small, one = shown_binned(picture[:10])
+    assert small.shape == (10, 4)
+    assert one == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "name one store or one run's folder, not 0"),
+        (["a", "b"], "not 2"),
+        (["a", "port=99999"], "port=99999 must be 0"),
+        (["a", "leads=0"], "leads=0 must be at least 1"),
+        (["a", "frames=3"], "frames=3 must be START:STOP"),
+        (["a", "frames=5:5"], "frames=5:5 must hold a frame"),
+        (["a", "led=3"], "there is no setting led; did you mean leads"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused(words, told):
+    with pytest.raises(SlimeError, match=told):
+        parse_words(words)
+
+
+def page(subject):
+    made = Page(subject)
+    return made, lambda name: float(made.pictures[name].source.data["image"][0][0, 0])
+
+
+def test_the_controls_move_the_pictures(store):
+    made, shown = page(Run(trained(store), ViewSpec(at=5, leads=3)))
+    assert (shown("truth"), shown("forecast")) == (7, 8)
+    made.lead.value = 3
+    assert (shown("truth"), shown("forecast")) == (9, 12)
+    assert made.errors.sources["forecast"].data["y"].tolist() == [1, 2, 3]
+    made.frame.value = 14
+    assert (made.lead.value, shown("truth"), shown("forecast")) == (1, 16, 17)
+    assert "frame 15 of 0 to 19 (val); test stays closed" in made.told.text
+
+
+def test_a_movie_is_scrubbed_and_played(store):
+    movies = films_of_store(str(store), ViewSpec())
+    made, shown = page(Movies(str(store), movies, ViewSpec(at=18)))
+    assert shown("frame") == 19
+    made._next()
+    made._next()
+    assert (made.frame.value, shown("frame")) == (0, 1)
+
+
+def test_a_frame_that_cannot_be_read_is_told_and_not_shown(store):
+    (store / "c" / "7" / "0" / "0").write_bytes(b"no chunk")
+    made, _ = page(Movies(str(store), films_of_store(str(store), ViewSpec()), ViewSpec()))
+    made.frame.value = 7
+    assert "frames 7 to 7 cannot be read" in made.told.text
+    assert not made.shown.visible
+    made.frame.value = 8
+    assert made.shown.visible
+
+
+def test_a_forecast_is_written_as_images_that_others_open(store, tmp_path):
+    from ome_zarr.io import parse_url
+    from ome_zarr.reader import Reader
+    from ome_zarr_models.v05 import BioFormats2Raw, Image
+
+    out = tmp_path / "out.zarr"
+    said = write_run(Run(trained(store), ViewSpec(at=5, leads=3)), out)
+    assert said == f"truth, forecast, error of 3 leads after a dish, frame 5: {out}"
+    BioFormats2Raw.from_zarr(zarr.open_group(out, mode="r"))
+    for name, values in (("truth", [7, 8, 9]), ("forecast", [8, 10, 12]), ("error", [1, 2, 3])):
+        Image.from_zarr(zarr.open_group(out / name, mode="r"))
+        (node,) = list(Reader(parse_url(str(out / name)))())
+        assert np.asarray(node.data[0])[:, 0, 2, 3].tolist() == values
+    with pytest.raises(SlimeError, match="is already there"):
+        write_run(Run(trained(store), ViewSpec(at=5)), out)
+
+
+def test_a_movie_is_written_as_stored_with_its_units(store, tmp_path):
+    from ome_zarr_models.v05 import Image
+
+    spec = ViewSpec(frames="3:6", frame_interval_s=30.0, pixel_um=2.0)
+    out = tmp_path / "out.zarr"
+    write_movie(Movies(str(store), films_of_store(str(store), spec), spec), out)
+    group = zarr.open_group(out, mode="r")
+    levels = Image.from_zarr(group).ome_attributes.multiscales[0]
+    scale, start = levels.datasets[0].coordinateTransformations
+    assert (scale.scale, start.translation) == ([30, 1, 2, 2], [90, 0, 0, 0])
+    assert group["0"].dtype == np.uint16
+    assert np.asarray(group["0"][:, 0, 0, 0]).tolist() == [4, 5, 6]
+    assert group.attrs["ome"]["omero"]["channels"][0]["window"]["max"] == 6
+    (again,) = films_of_store(str(out), ViewSpec())
+    assert again.movie["time"].values.tolist() == [90, 120, 150]
+
+
+def test_a_port_that_is_taken_is_named(store):
+    server = start_server(lambda: Movies(str(store), [], ViewSpec()), port=0)
+    try:
+        with pytest.raises(SlimeError, match=f"port={server.port} cannot be used"):
+            free_port(server.port)
+    finally:
+        server.stop()
+
+
+def saved_folder(tmp_path, store):
+    """A run's folder as training leaves it, of a net that was never trained."""
+    from omegaconf import OmegaConf
+
+    from slime.checkpoint import build_stepper
+
+    run, shape = tmp_path / "run", Shape(1, ("0",), 4, 5)
+    run.mkdir()
+    unit = Standardizer(*(torch.full((1,), v) for v in (0.0, 1.0, 1.0)))
+    stepper = build_stepper(NetSpec(kind="cnn"), shape, unit)
+    save_run(run / "best.pt", stepper, net=NetSpec(kind="cnn"), shape=shape)
+    OmegaConf.save(OmegaConf.structured(RunConfig), run / "config.yaml")
+    rows = [("train", 0, 10), ("val", 12, 15), ("test", 17, 20)]
+    told = {
+        "movies": [{"store": str(store)}],
+        "splits": [{"movie": store.stem, "name": n, "start": a, "stop": b} for n, a, b in rows],
+    }
+    (run / "run.json").write_text(json.dumps(told))
+    return run
+
+
+def test_a_run_opens_from_its_folder_without_its_test_frames(store, tmp_path, reads):
+    run = saved_folder(tmp_path, store)
+    opened = films_module.open_run(run, [], device=torch.device("cpu"))
+    assert reads == []
+    assert [(film.first, film.last) for film in opened.films] == [(0, 14)]
+    subject = Run(opened, ViewSpec())
+    assert subject.first_at(0) == 12
+    look, _ = subject.look(0, 12, 1, 0)
+    assert pixels(look, "truth") == 14
+    with pytest.raises(
+        SlimeError, match=r"axes=TYX: the movies of .* are opened as it was trained"
+    ):
+        films_module.open_run(run, ["axes=TYX"], device=torch.device("cpu"))
+
+
+def test_a_run_that_was_stopped_says_how_to_go_on(store, tmp_path):
+    run = saved_folder(tmp_path, store)
+    (run / "run.json").unlink()
+    with pytest.raises(SlimeError, match="resume=true out="):
+        films_module.open_run(run, [], device=torch.device("cpu"))
+
+
+def test_the_command_writes_what_would_be_looked_at(store, tmp_path, capsys):
+    run = saved_folder(tmp_path, store)
+    script("view")([str(run), f"out={tmp_path / 'seen.zarr'}", "leads=2"])
+    assert "truth, forecast, error of 2 leads after a dish, frame 12" in capsys.readouterr().out
+    script("view")(["--help"])
+    assert "  leads=8" in capsys.readouterr().out
+    (store / "c" / "3" / "0" / "0").write_bytes(b"no chunk")
+    with pytest.raises(StoreError):
+        script("view")([str(store), f"out={tmp_path / 'dish.zarr'}"])
+    assert not (tmp_path / "dish.zarr").exists()
