@@ -48,6 +48,8 @@ $(READY): pyproject.toml requirements.lock
 	$(PYTHON) -m venv .venv
 	test -z "$(TORCH_INDEX)" || $(PY) -m pip install --index-url "$(TORCH_INDEX)" $$(grep "^torch==" requirements.lock)
 	$(PY) -m pip install --quiet --constraint requirements.lock --editable ".[dev]"
+	# without its bound on numpy: tests set scripts/sweep.py beside wandb's own sweeps
+	$(PY) -m pip install --quiet --no-deps "sweeps==0.3.0"
 	touch $(READY)
 
 .venv/.bench: $(READY)

@@ -51,8 +51,7 @@ class Tracker:
         """One epoch's numbers."""
         append_line(self.metrics, row)
         if self._wandb is not None:
-            keys = {k: (f"val/{k[4:]}" if k.startswith("val_") else f"train/{k}") for k in row}
-            self._wandb.log({keys[k]: v for k, v in row.items()})
+            self._wandb.log({wandb_key(key): value for key, value in row.items()})
 
     def log_scores(self, numbers: Mapping[str, float]) -> None:
         """Final scores, by name, into the mirror's summary."""
@@ -78,6 +77,15 @@ class Tracker:
         if self._wandb is None or self._wandb.settings.mode != "offline":
             return None
         return f"wandb sync {shlex.quote(str(Path(self._wandb.dir).parent))}"
+
+
+def wandb_key(key: str) -> str:
+    """What wandb calls a number of an epoch.
+
+    >>> wandb_key("val_skill"), wandb_key("lr")
+    ('val/skill', 'train/lr')
+    """
+    return f"val/{key[4:]}" if key.startswith("val_") else f"train/{key}"
 
 
 def cut_metrics(run: Path, epochs: int) -> None:

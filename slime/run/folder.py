@@ -19,6 +19,7 @@ from slime.files import append_line, read_lines, write_json, write_text
 from slime.lock import HeldLock
 
 SEEDS_FILE = "seeds.json"  # of a folder of runs that differ in their seed alone
+SWEEP_FILE = "sweep.yaml"  # of a folder of runs that a sweep planned
 LIBRARIES = ("numpy", "zarr", "xarray", "dask", "scikit-learn", "matplotlib", "wandb")
 
 

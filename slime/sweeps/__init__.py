@@ -1,0 +1,1 @@
+"""Sweeps: wandb's own sweep file, run on this machine without a server."""
