@@ -7,6 +7,14 @@ from foundations.exercise import Exercise
 MODULES: tuple[str, ...] = (
     # tensors, distributions, data, regression, perceptron
     "tensors",
+    "broadcasting",
+    "distributions",
+    "points",
+    "regression",
+    "multivariate",
+    "losses",
+    "perceptron",
+    "perceptron_in_words",
     # images, too good to be true, Stack G
     "sparse",
     "ppca",
