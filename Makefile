@@ -54,7 +54,8 @@ $(READY): pyproject.toml requirements.lock
 
 .venv/.bench: $(READY)
 	$(PY) -m pip install --quiet --constraint requirements.lock --editable ".[dev,bench]"
-	$(PY) -m pip install --quiet --no-deps "the_well==1.2.0"
+	$(PY) -m pip install --quiet --no-deps "the_well==1.2.0" "loss-landscapes==3.0.6" \
+	    "loss-landscape-3d==0.1.3" "landscaper==1.3.1"
 	touch .venv/.bench
 
 # without what the_well pins: its one release of fsspec is older than xarray's

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from benchmarks import arithmetic, memory, shuffle, stream, training, worlds
+from benchmarks import arithmetic, landscapes, memory, shuffle, stream, training, worlds
 from slime.command import run_command
 from slime.errors import SlimeError, nearest
 
@@ -14,6 +14,7 @@ BENCHMARKS = {
     "training": training.main,
     "worlds": worlds.main,
     "arithmetic": arithmetic.main,
+    "landscapes": landscapes.main,
 }
 USAGE = f"""usage: python -m benchmarks [{"|".join(BENCHMARKS)} ...]
 

@@ -78,10 +78,13 @@ def test_the_barrier_is_above_the_line_between_unequal_ends():
     assert max(rise) == pytest.approx(0.1289, abs=1e-4)
 
 
-def test_a_bowl_has_no_barrier():
+def test_a_bowl_lies_below_the_line_between_its_ends():
     one = pixel_stepper()
-    line = loss_between(one, turned(one, 0).state_dict(), make_batches(), n_points=9)
-    assert line.attrs["barrier"] == 0
+    line = loss_between(one, turned(one, 0).state_dict(), make_batches(), n_points=9, beyond=0)
+    # L = l0 + s g + s^2 q rises by -q s (1 - s): the least of it is next to an end, at s = 1/8
+    q = 2 * (line.values[0] - 2 * line.values[4] + line.values[-1])
+    assert q > 0
+    assert line.attrs["barrier"] == pytest.approx(-q * 7 / 64, rel=1e-9)
 
 
 @pytest.mark.parametrize("head", ["residual", "gated"])

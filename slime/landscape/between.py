@@ -16,7 +16,7 @@ from torch import Tensor
 
 from slime.errors import SlimeError
 from slime.landscape.directions import Direction, inner_product
-from slime.landscape.loss import HeldWindows, hold_windows, left_as_found, pooled_mse
+from slime.landscape.loss import HeldWindows, Precision, hold_windows, left_as_found, loss_now
 from slime.landscape.surface import Progress, centred_axis, loss_surface
 from slime.stepper import Stepper, weights_hash
 from slime.stream import Batch
@@ -33,25 +33,29 @@ def loss_between(
     n_points: int = 21,
     beyond: float | int = 0.25,
     lead: int = 1,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
+    loss: str = "mse",
+    precision: Precision = "float32",
     progress: Progress | None = None,
     keep: Path | str | None = None,
 ) -> xr.DataArray:
     """The loss at one + alpha (other - one): axis alpha, 0 at the one net and 1 at the other.
 
     Attributes: `barrier`, by how much the loss between them rises at most above the straight line
-    between its two ends (Entezari et al. 2022, arXiv 2110.06296), 0 or more, and `distance`.
+    between its two ends (Entezari et al. 2022, arXiv 2110.06296; the ends left out, so that it is
+    below 0 where all between them is lower), and `distance`. A horizon has no barrier.
 
     Args:
         other: the state of a stepper of the same shape and buffers.
         n_points: between the two, both counted; the step goes on `beyond` of the way on each side.
 
     Raises:
-        SlimeError: states that do not fit, fewer than 2 points, or as loss_plane.
+        SlimeError: states that do not fit, fewer than 3 points, or as loss_plane.
     """
-    if n_points < 2 or beyond < 0:
-        raise SlimeError(f"n_points={n_points} must be at least 2 and beyond={beyond} at least 0")
-    windows = hold_windows(batches, one, lead=lead, micro_batch=micro_batch)
+    if n_points < 3 or beyond < 0:
+        raise SlimeError(f"n_points={n_points} must be at least 3 and beyond={beyond} at least 0")
+    held: Any = {"lead": lead, "micro_batch": micro_batch, "loss": loss, "precision": precision}
+    windows = hold_windows(batches, one, **held)
     more = round(beyond * (n_points - 1))
     axis = np.arange(-more, n_points + more) / (n_points - 1)
     step = difference(one, other)
@@ -60,11 +64,11 @@ def loss_between(
     ).assign_attrs(_of_others([other]))
     line.attrs["distance"] = line.attrs.pop("alpha_norm")
     line.attrs["directions"] = "from one net to another"
-    inside = line.values[more : more + n_points]
-    share = axis[more : more + n_points]
-    rise = inside - ((1 - share) * inside[0] + share * inside[-1])
-    # the ends are 0 but for rounding: between them is what counts, unless all of it lies lower
-    line.attrs["barrier"] = float(max(rise.max(), 0.0)) if np.isfinite(rise).all() else np.nan
+    if windows.threshold is None:
+        inside = line.values[more : more + n_points]
+        share = axis[more : more + n_points]
+        rise = inside - ((1 - share) * inside[0] + share * inside[-1])
+        line.attrs["barrier"] = float(rise[1:-1].max())
     line["alpha"].attrs["long_name"] = "share of the way from one net to the other"
     return line
 
@@ -76,7 +80,9 @@ def plane_through(
     *,
     n_points: int = 15,
     lead: int = 1,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
+    loss: str = "mse",
+    precision: Precision = "float32",
     progress: Progress | None = None,
     keep: Path | str | None = None,
 ) -> xr.DataArray:
@@ -94,7 +100,8 @@ def plane_through(
     """
     if len(others) != 2:
         raise SlimeError(f"a plane goes through 3 nets, but {len(others) + 1} were given")
-    windows = hold_windows(batches, one, lead=lead, micro_batch=micro_batch)
+    held: Any = {"lead": lead, "micro_batch": micro_batch, "loss": loss, "precision": precision}
+    windows = hold_windows(batches, one, **held)
     first, second = (difference(one, other) for other in others)
     length = _norm(first)
     u = {name: step / length for name, step in first.items()}
@@ -120,7 +127,9 @@ def trajectory_plane(
     *,
     n_points: int = 15,
     lead: int = 1,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
+    loss: str = "mse",
+    precision: Precision = "float32",
     progress: Progress | None = None,
     keep: Path | str | None = None,
 ) -> xr.DataArray:
@@ -142,7 +151,8 @@ def trajectory_plane(
             f"a trajectory needs 3 snapshots, but there are {len(snapshots)}: train with "
             "landscape.snapshots=12"
         )
-    windows = hold_windows(batches, trained, lead=lead, micro_batch=micro_batch)
+    held: Any = {"lead": lead, "micro_batch": micro_batch, "loss": loss, "precision": precision}
+    windows = hold_windows(batches, trained, **held)
     steps = [difference(trained, state, same=True) for state in snapshots.values()]
     inner = np.array([[_inner(a, b) for a in steps] for b in steps])
     values, vectors = np.linalg.eigh(inner)
@@ -222,7 +232,7 @@ def _own(
         for state in states:
             for name, weight in weights.items():
                 weight.copy_(state[name])
-            losses.append(pooled_mse(one, windows))
+            losses.append(loss_now(one, windows))
     return {
         f"{what}_alpha": places[:, 0].tolist(),
         f"{what}_beta": places[:, 1].tolist(),

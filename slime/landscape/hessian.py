@@ -39,7 +39,7 @@ def hessian_spectrum(
     n_density: int = 256,
     lead: int = 1,
     seed: int = 0,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
     progress: Counted | None = None,
 ) -> xr.Dataset:
     """Eigenvalues at both ends, trace and spectral density of the loss's Hessian at the net.
@@ -97,7 +97,7 @@ def hessian_directions(
     n: int = 2,
     lead: int = 1,
     seed: int = 0,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
 ) -> tuple[list[Direction], Float[np.ndarray, " rank"]]:
     """The eigenvectors of the n largest eigenvalues as directions of length 1, and those values.
 

@@ -1,7 +1,8 @@
 """Losses on a grid about a net that is a chain of linear layers, for less than its forecasts cost.
 
 What the first layer gives is affine in the steps: z0 + a z1 + b z2 at weights w + a d1 + b d2, and
-three arrays serve the whole grid. The last layer gives the error at once, since a head only scales
+three arrays serve the whole grid. Neighbours along the last axis are computed together, each layer
+one product of stacked matrices. The last layer gives the error at once, since a head only scales
 its output and shifts it.
 """
 
@@ -10,6 +11,7 @@ from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,7 +20,8 @@ from torch.nn import functional
 from slime.landscape.loss import HeldWindows, Part
 from slime.stepper import Stepper
 
-IN_CACHE = 1 << 17  # numbers of a layer at once
+IN_CACHE = 1 << 17  # numbers of a layer at one point
+AT_ONCE = 1 << 18  # of a layer, or of its weights, at all points computed together
 POINTWISE = (nn.Identity, nn.Dropout, nn.GELU, nn.ReLU, nn.SiLU, nn.Tanh, nn.Sigmoid, nn.ELU)
 
 
@@ -26,38 +29,43 @@ class Shifted(NamedTuple):
     """A tensor at weights + a d1 + b d2 ..., affine in the steps' sizes."""
 
     terms: list[Tensor | None]  # what does not move, then what each size multiplies; None for 0
-    place: Tensor
 
     @classmethod
     def of(cls, terms: Iterable[Tensor | None]) -> "Shifted":
-        """With memory of its own for the sum."""
+        """Without the steps that are 0 throughout."""
         still, *steps = terms
-        assert still is not None
-        moved = [term if term is not None and term.any() else None for term in steps]
-        return cls([still, *moved], torch.empty_like(still))
+        return cls([still, *(s if s is not None and s.any() else None for s in steps)])
+
+    @property
+    def start(self) -> Tensor:
+        """What does not move."""
+        start = self.terms[0]
+        assert start is not None
+        return start
 
     @property
     def still(self) -> bool:
         """Whether it is the same everywhere."""
         return not any(term is not None for term in self.terms[1:])
 
-    def at(self, sizes: Sequence[float]) -> Tensor:
-        """The sum, in memory that the next call uses again."""
-        total = self.terms[0]
-        assert total is not None
-        for size, term in zip(sizes, self.terms[1:], strict=True):
-            if term is not None:
-                total = torch.add(total, term, alpha=size, out=self.place)
-        return total
-
     def along(self, sizes: Sequence[float]) -> "Shifted":
         """The same where all sizes but the last are given."""
-        start = Shifted.of(self.terms[:-1]).at(sizes)
-        return Shifted.of([start, self.terms[-1]])
+        total = self.start
+        for size, term in zip(sizes, self.terms[1:-1], strict=True):
+            if term is not None:
+                total = torch.add(total, term, alpha=size)
+        return Shifted([total, self.terms[-1]])
+
+    def at(self, sizes: Float[Tensor, "points 1 1"]) -> Float[Tensor, "points _ _"]:
+        """At several sizes of the one step that is left."""
+        step = self.terms[-1]
+        if step is None:
+            return self.start.expand(len(sizes), *self.start.shape)
+        return torch.addcmul(self.start, step, sizes)
 
 
 class Layer(NamedTuple):
-    """A linear layer (its weight transposed), or what acts on single numbers."""
+    """A linear layer (its weight transposed, its bias a row), or what acts on single numbers."""
 
     act: nn.Module | None
     weight: Shifted | None
@@ -76,10 +84,11 @@ class Windows(NamedTuple):
 
 
 class LinearChain:
-    """The loss at any point of a grid; the same sizes of all axes but the last are computed once.
+    """The loss at any point of a grid; what its neighbours share is computed once.
 
     Args:
         trained, steps: the net's parameters in order, and for each axis the direction's.
+        last: the values along the last axis.
     """
 
     def __init__(
@@ -89,6 +98,7 @@ class LinearChain:
         windows: HeldWindows,
         trained: Sequence[Tensor],
         steps: Sequence[Sequence[Tensor]],
+        last: Float[np.ndarray, " points"],
     ):
         places = {id(w): i for i, w in enumerate(stepper.net.parameters())}
         columns = [trained, *steps]
@@ -110,24 +120,43 @@ class LinearChain:
         if bias is not None and bias.still:
             self.layers[-1] = self.layers[-1]._replace(bias=None)
             for some in self.windows:
-                some.target.add_(bias.at([0.0] * len(steps)))
-        self._sizes: tuple[float, ...] | None = None
+                some.target.add_(bias.start)
+        numbers = [some.target.shape[0] * widest for some in self.windows]
+        numbers += [layer.weight.start.numel() for layer in self.layers if layer.weight]
+        n_points = max(AT_ONCE // max(numbers), 1)
+        self._blocks = list(
+            torch.from_numpy(last).to(trained[0].dtype)[:, None, None].split(n_points)
+        )
+        self._block_size = n_points
+        self._outer: tuple[float, ...] | None = None
         self._row: tuple[list[Layer], list[Windows]] = ([], [])
+        self._at: tuple[tuple[float, ...], int] | None = None
+        self._losses: list[float] = []
 
-    def loss(self, sizes: Sequence[float]) -> float:
-        """Mean squared error over the counted pixels, so far along each direction."""
-        *outer, last = sizes
-        if self._sizes != tuple(outer):
-            self._sizes = tuple(outer)
+    def loss(self, outer: Sequence[float], place: int) -> float:
+        """Mean squared error over the counted pixels.
+
+        Args:
+            outer: how far along all directions but the last.
+            place: which of the values along the last.
+        """
+        block, within = divmod(place, self._block_size)
+        if self._at != (tuple(outer), block):  # always the whole block: no cell depends on another
+            self._losses = self._block(tuple(outer), self._blocks[block])
+            self._at = tuple(outer), block
+        return self._losses[within]
+
+    def _block(self, outer: tuple[float, ...], last: Float[Tensor, "points 1 1"]) -> list[float]:
+        if self._outer != outer:
+            self._outer = outer
             self._row = (
                 [Layer(k.act, _along(k.weight, outer), _along(k.bias, outer)) for k in self.layers],
                 [w._replace(first=w.first.along(outer)) for w in self.windows],
             )
         layers, windows = self._row
-        here = [
-            (k.act, k.weight and k.weight.at([last]), k.bias and k.bias.at([last])) for k in layers
-        ]
-        return sum(_squares(some, here, last) for some in windows) / self.n_pixels
+        here = [(k.act, k.weight and k.weight.at(last), k.bias and k.bias.at(last)) for k in layers]
+        squares = torch.stack([_squares(some, here, last) for some in windows])
+        return (squares.sum(dim=0) / self.n_pixels).tolist()
 
 
 def linear_leaves(stepper: Stepper, windows: HeldWindows) -> list[nn.Module] | None:
@@ -174,7 +203,8 @@ def _layer(leaf: nn.Module, terms: Callable[[Tensor | None], list[Tensor]]) -> L
     if not isinstance(leaf, nn.Linear):
         return Layer(leaf, None, None)
     weight, bias = terms(leaf.weight), terms(leaf.bias)
-    return Layer(None, Shifted.of([t.T for t in weight]), Shifted.of(bias) if bias else None)
+    rows = Shifted.of([t[None] for t in bias]) if bias else None
+    return Layer(None, Shifted.of([t.T.contiguous() for t in weight]), rows)
 
 
 def _along(one: Shifted | None, sizes: Sequence[float]) -> Shifted | None:
@@ -221,23 +251,25 @@ def _made(
     return Windows(Shifted.of(made), target, weight)
 
 
-def _squares(some: Windows, layers: Sequence[Here], last: float) -> float:
-    """Sum of squared errors; squares are summed in pairs, so to rounding."""
-    now = some.first.at([last])
-    if now is some.first.terms[0]:
+def _squares(
+    some: Windows, layers: Sequence[Here], last: Float[Tensor, "points 1 1"]
+) -> Float[Tensor, " points"]:
+    """Sums of squared errors, in float64; within a group of windows squares are summed in pairs."""
+    now = some.first.at(last)
+    if some.first.terms[-1] is None:
         now = now.clone()  # what follows may work in place
     for act, weight, bias in layers[:-1]:
         if act is not None:
             now = torch.relu_(now) if type(act) is nn.ReLU else act(now)
         else:
             assert weight is not None
-            now = now @ weight if bias is None else torch.addmm(bias, now, weight)
+            now = torch.bmm(now, weight) if bias is None else torch.baddbmm(bias, now, weight)
     _, weight, bias = layers[-1]
     assert weight is not None
-    error = torch.addmm(some.target, now, weight)
+    error = torch.baddbmm(some.target, now, weight)
     if bias is not None:
         error += bias
-    if isinstance(some.weight, float):
-        return float(error.square_().sum()) * some.weight**2
-    error *= some.weight
-    return float(error.square_().sum())
+    if not isinstance(some.weight, float):
+        error *= some.weight
+    squares = error.square_().sum(dim=(1, 2)).double()
+    return squares * some.weight**2 if isinstance(some.weight, float) else squares

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from slime.errors import SlimeError
 from slime.landscape.cells import KeptCells, Point
 from slime.landscape.directions import filter_normalised_direction, inner_product, steps_in_order
 from slime.landscape.linear_chain import LinearChain, linear_leaves
-from slime.landscape.loss import HeldWindows, hold_windows, left_as_found, pooled_mse
+from slime.landscape.loss import (
+    HeldWindows,
+    Precision,
+    hold_windows,
+    left_as_found,
+    loss_now,
+)
 from slime.stepper import Stepper, weights_hash
 from slime.stream import Batch
 
@@ -32,7 +39,9 @@ def loss_plane(
     radius: float = 1.0,
     lead: int = 1,
     directions: Sequence[Mapping[str, Tensor]] | None = None,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
+    loss: str = "mse",
+    precision: Precision = "float32",
     progress: Progress | None = None,
     keep: Path | str | None = None,
 ) -> xr.DataArray:
@@ -52,7 +61,13 @@ def loss_plane(
         radius: alpha and beta reach from -radius to radius, in lengths of their directions.
         lead: frames ahead; above 1 the loss is that of the last frame of a rollout.
         directions: two, each a step for every parameter of `stepper.net`, by name, biases too.
-        micro_batch: windows that go through the net at once, at most; batches are not joined.
+        micro_batch: windows that go through the net at once, at most; batches are not joined. By
+            default as many as a CPU's cache has room for, and 32 elsewhere.
+        loss: "mse", or a horizon such as "horizon_0.8": the median over windows and channels of the
+            first lead within `lead` at which the forecast's correlation with the truth falls below
+            0.8, in frames; `lead` where it never does.
+        precision: "bfloat16" halves a convolution's time on a CPU that has it; `bfloat16_error`
+            tells the largest relative error at the centre, the corners and half way between them.
         progress: wraps the sequence of cells to compute, as tqdm does.
         keep: a file that holds cells as they are computed, at least once a second: the same call
             goes on with what it holds, and a call for another grid is refused.
@@ -62,7 +77,8 @@ def loss_plane(
             counted pixel or that lead, or directions that do not fit the net.
     """
     values, drawn = centred_axis(n_points, radius), directions is None
-    windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
+    held: Any = {"lead": lead, "micro_batch": micro_batch, "loss": loss, "precision": precision}
+    windows = hold_windows(batches, stepper, **held)
     if directions is None:
         d1, d2 = (filter_normalised_direction(stepper.net, (seed, i)) for i in (0, 1))
     elif len(directions) != 2:
@@ -83,7 +99,9 @@ def loss_line(
     radius: float = 1.0,
     lead: int = 1,
     direction: Mapping[str, Tensor] | None = None,
-    micro_batch: int = 32,
+    micro_batch: int | None = None,
+    loss: str = "mse",
+    precision: Precision = "float32",
     progress: Progress | None = None,
     keep: Path | str | None = None,
 ) -> xr.DataArray:
@@ -93,7 +111,8 @@ def loss_line(
     attributes and errors are as there.
     """
     values, drawn = centred_axis(n_points, radius), direction is None
-    windows = hold_windows(batches, stepper, lead=lead, micro_batch=micro_batch)
+    held: Any = {"lead": lead, "micro_batch": micro_batch, "loss": loss, "precision": precision}
+    windows = hold_windows(batches, stepper, **held)
     d = filter_normalised_direction(stepper.net, (seed, 0)) if direction is None else direction
     surface = loss_surface(stepper, windows, {"alpha": (values, d)}, progress, keep=keep)
     return surface.assign_attrs(_origin(seed if drawn else None))
@@ -145,20 +164,42 @@ def loss_surface(
             points = [point for point in points if point not in cells.known]
         kept = stack.enter_context(left_as_found(stepper))
         trained, along = [kept[w] for w in weights], list(steps.values())
-        leaves = linear_leaves(stepper, windows) if moving is stepper.net else None
-        chain = LinearChain(leaves, stepper, windows, trained, along) if leaves else None
+        plain = moving is stepper.net and (windows.loss, windows.precision) == ("mse", "float32")
+        leaves = linear_leaves(stepper, windows) if plain else None
+        last = [*values.values()][-1]
+        chain = LinearChain(leaves, stepper, windows, trained, along, last) if leaves else None
+
+        def sizes_at(point: Point) -> list[float]:
+            return [float(values[name][i]) for name, i in zip(values, point, strict=True)]
+
+        def loss_at(point: Point, windows: HeldWindows) -> float:
+            _place(weights, trained, list(zip(sizes_at(point), along, strict=True)))
+            return loss_now(stepper, windows)
+
         for point in progress(points) if progress else points:
-            sizes = [float(values[name][i]) for name, i in zip(values, point, strict=True)]
             if chain is not None:
-                losses[point] = chain.loss(sizes)
+                losses[point] = chain.loss(sizes_at(point)[:-1], point[-1])
             else:
-                _place(weights, trained, list(zip(sizes, along, strict=True)))
-                losses[point] = pooled_mse(stepper, windows)
+                losses[point] = loss_at(point, windows)
             if cells is not None:
                 cells.add(point, losses[point])
+        if windows.precision == "bfloat16":
+            full = windows._replace(precision="float32")
+            exact = {point: loss_at(point, full) for point in _sample(losses.shape)}
+            attrs["bfloat16_error"] = max(_apart(losses[p], loss) for p, loss in exact.items())
     finite = np.isfinite(losses)
     attrs["n_nonfinite"] = int((~finite).sum())
     return _surface_array(np.where(finite, losses, np.nan), values, attrs)
+
+
+def _sample(shape: Sequence[int]) -> list[Point]:
+    """The first, middle and last along each axis."""
+    return list(product(*({0, n // 2, n - 1} for n in shape)))
+
+
+def _apart(loss: float, exact: float) -> float:
+    """The relative error of a loss; 0 where there is none to speak of."""
+    return abs(loss - exact) / abs(exact) if np.isfinite(loss) and exact else 0.0
 
 
 def _identity(
@@ -167,7 +208,8 @@ def _identity(
     steps: Mapping[str, Sequence[Tensor]],
 ) -> dict[str, Any]:
     """What makes two grids the same."""
-    names = ("model_sha256", "lead", "window_movie", "window_start", "n_pixels")
+    names = ("model_sha256", "lead", "loss", "precision")
+    names += ("window_movie", "window_start", "n_pixels")
     told = {name: attrs[name] for name in names}
     for name in values:
         told[f"{name} axis"] = values[name].tolist()
@@ -190,7 +232,9 @@ def _place(
 def _surface_array(
     losses: np.ndarray, values: Mapping[str, np.ndarray], attrs: dict[str, Any]
 ) -> xr.DataArray:
-    surface = xr.DataArray(losses, coords=dict(values), dims=list(values), name="mse", attrs=attrs)
+    surface = xr.DataArray(
+        losses, coords=dict(values), dims=list(values), name=attrs["loss"], attrs=attrs
+    )
     for name in values:
         surface[name].attrs["long_name"] = f"step along the {name} direction, in its lengths"
     return surface
@@ -198,9 +242,17 @@ def _surface_array(
 
 def facts_of(stepper: Stepper, windows: HeldWindows) -> dict[str, Any]:
     """Which model, windows and lead a result is about."""
-    return {
+    named = {
         "long_name": f"mean squared error at lead {windows.lead}",
         "units": "movie units squared",
+    }
+    if windows.threshold is not None:
+        told = f"frames until the correlation falls below {windows.threshold:g}, median"
+        named = {"long_name": f"{told}, at most {windows.lead}", "units": "frames"}
+    return {
+        **named,
+        "loss": windows.loss,
+        "precision": windows.precision,
         "lead": windows.lead,
         "n_windows": len(windows.start),
         "n_pixels": windows.n_pixels,
