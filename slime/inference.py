@@ -4,7 +4,8 @@ Movies are strata, each kept whole: an interval speaks of other times of these m
 movies.
 """
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -14,8 +15,10 @@ from jaxtyping import Float, Int
 
 from slime.blocks import block_length, effective_blocks, stationary_weights
 from slime.errors import SlimeError
-from slime.score import Scores, Sums, Tally
+from slime.long_run import Spread, spread_of
+from slime.score import Sums, Tally
 from slime.statistic import losses, pearson_of, pearson_terms
+from slime.stretched import Drawn, Table, as_student, ends
 
 MIN_BLOCKS = 10  # effectively independent blocks below which no interval is given
 MIN_BLOCKS_OF_MOVIE = 2  # a movie of one block would look free of error
@@ -38,6 +41,7 @@ class Resampling:
         movies: the movies' numbers; each is resampled for itself.
         mean_block: the mean length of a block in windows, by movie and lead.
         n_draws, seed: the same seed draws the same blocks.
+        widening, freedom: by lead, how draws are stretched about a score: see slime.long_run.
     """
 
     movie: Int[np.ndarray, " windows"]
@@ -46,6 +50,8 @@ class Resampling:
     mean_block: Float[np.ndarray, "movies lead"]
     n_draws: int
     seed: int
+    widening: Float[np.ndarray, " lead"] | float = 1.0
+    freedom: Float[np.ndarray, " lead"] | float = math.inf
 
     @property
     def n_windows(self) -> Int[np.ndarray, " movies"]:
@@ -116,17 +122,31 @@ class Resampling:
         """slime.score.pearson of each draw; it is a mean over frames, not a function of sums."""
         return pearson_of(self.totals(tally, pearson_terms(tally)), pool=pool)
 
-    def interval(self, scores: Scores, *, level: float = 0.95) -> Interval:
-        """The percentile interval of each lead and channel of the draws' scores.
+    def interval(
+        self, scores: Drawn, value: Table | None = None, *, level: float = 0.95
+    ) -> Interval:
+        """The interval of each lead and channel: the draws' percentiles, stretched.
 
-        Percentile intervals of few blocks cover somewhat less than `level`.
+        Args:
+            scores: of the draws, `draw lead channel`.
+            value: of the windows as they are; None takes the middle of the draws for it.
         """
         if not 0 < level < 1:
             raise SlimeError(f"an interval of level {level}: it must lie between 0 and 1")
         given = np.array([not reason for reason in self.reasons])[:, None]
-        scores = np.where(given & np.isfinite(scores), scores, np.nan)
-        low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2], axis=0)
-        return Interval(low, high)
+        scores = np.where(given & np.isfinite(scores).all(axis=0), scores, np.nan)
+        about = np.median(scores, axis=0) if value is None else value
+        return Interval(*ends(np.sort(self.as_sure(scores, about), axis=0), 1 - level))
+
+    def as_sure(self, scores: Drawn, value: Table) -> Drawn:
+        """Draws of a score, as far about its value as so short a time can tell: slime.long_run."""
+        widening, freedom = (
+            np.broadcast_to(np.asarray(told, dtype=float), self.mean_block.shape[1:])[:, None]
+            for told in (self.widening, self.freedom)
+        )
+        with np.errstate(invalid="ignore"):  # a lead of diverged forecasts
+            wide = value + widening * (scores - value)
+        return as_student(wide, value, np.broadcast_to(freedom, value.shape))
 
     def _totals(
         self, terms: Float[np.ndarray, "windows term lead channel"]
@@ -195,8 +215,10 @@ def resample_series(
         raise SlimeError("an interval of a score needs windows, but the tally is empty")
     series = series[_rows(tally)]
     plain = blocks_of_one(tally, series.shape[1], n_draws=n_draws, seed=seed)
-    lengths = [_longest(series[plain.movie == number]) for number in plain.movies]
-    return replace(plain, mean_block=np.stack(lengths))
+    parts = [series[plain.movie == number] for number in plain.movies]
+    lengths = np.stack([_longest(part) for part in parts])
+    widening, freedom = _spread(parts, lengths)
+    return replace(plain, mean_block=lengths, widening=widening, freedom=freedom)
 
 
 def in_order(tally: Tally) -> Tally:
@@ -220,6 +242,18 @@ def _longest(series: Float[np.ndarray, "t lead channel"]) -> Float[np.ndarray, "
     for lead in np.flatnonzero(finite):
         lengths[lead] = max(block_length(series[:, lead, c]) for c in range(n_channels))
     return lengths
+
+
+def _spread(
+    parts: Sequence[Float[np.ndarray, "_ lead channel"]],
+    lengths: Float[np.ndarray, "movies lead"],
+) -> Spread:
+    """The most that any channel asks for, by lead."""
+    n_leads, n_channels = parts[0].shape[1:]
+    flat = [part.reshape(len(part), -1) for part in parts]
+    found = spread_of(list(zip(flat, np.repeat(lengths, n_channels, axis=1), strict=True)))
+    widening, freedom = (of.reshape(n_leads, n_channels) for of in found)
+    return Spread(widening.max(axis=1), freedom.min(axis=1))
 
 
 def _rows(tally: Tally) -> Int[np.ndarray, " windows"]:

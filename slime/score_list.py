@@ -21,6 +21,7 @@ from slime.frame_scores import (
 from slime.inference import Interval, Resampling, resample_blocks
 from slime.lead_groups import Group, grouped, grouped_tally
 from slime.score import SUMS, Scores, Sums, Tally, horizon, mae, mse, psnr, r2, rmse, skill, vrmse
+from slime.stretched import Drawn, Table
 from slime.wave_scores import WaveSums, h1, wave_scores
 from slime.yardstick import Yardstick
 
@@ -104,7 +105,7 @@ class Scorer:
                 np.concatenate([by_channel[score], pooled[score]], axis=-1)
                 for by_channel, pooled in (own, drawn)
             )
-            yield Scored(score, values, draws.interval(spread), groups)
+            yield Scored(score, values, draws.interval(spread, values), groups)
 
     def horizons(self, tally: Tally) -> Iterator[Scored]:
         """Medians over windows of the first lead under each correlation, and the share censored."""
@@ -140,7 +141,7 @@ class Scorer:
             _and_pooled(skill, sums[..., :n, :, :], sums[..., n:, :, :])
             for sums in (both.sum(axis=0), paired.totals(tally, both))
         )
-        return Scored(score, values, paired.interval(drawn, level=self.level), groups)
+        return Scored(score, values, paired.interval(drawn, values, level=self.level), groups)
 
 
 @dataclass(frozen=True)
@@ -159,12 +160,12 @@ class _Draws:
     drawn: Float[np.ndarray, "draw sum lead channel"]
     level: float
 
-    def interval(self, drawn: Scores) -> Interval:
-        return self.blocks.interval(drawn, level=self.level)
+    def interval(self, drawn: Drawn, values: Table) -> Interval:
+        return self.blocks.interval(drawn, values, level=self.level)
 
     def of_sums(self, score: str, take: Callable[..., Scores]) -> Scored:
         values, drawn = (_and_pooled(take, sums) for sums in (self.sums, self.drawn))
-        return Scored(score, values, self.interval(drawn), self.groups)
+        return Scored(score, values, self.interval(drawn, values), self.groups)
 
     def of_frames(self, score: str, i: int, undo: Undo = None) -> Scored:
         """The i-th of the means over frames."""
@@ -174,7 +175,7 @@ class _Draws:
             _and_pooled(take, sums[..., first : first + 2, :, :])
             for sums in (self.sums, self.drawn)
         )
-        return Scored(score, values, self.interval(drawn), self.groups)
+        return Scored(score, values, self.interval(drawn, values), self.groups)
 
 
 def _and_pooled(take: Callable[..., np.ndarray], *sums: Sums) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Scores over several trainings: seeds are drawn again, then blocks of time, for one interval.
+"""Scores over several trainings: blocks of time are drawn again, and seeds, for one interval.
 
     net, still = [r.of["cnn"] for r in runs], [runs[0].of["persistence"]]
     found = combined(net, statistic("skill"), still)                      # value, low, high
@@ -6,14 +6,13 @@
     # slime.stretched.holm corrects the p values of a table; slime.contest makes such tables
 
 Seeds share their windows, and every draw takes the same blocks for all of them: a time that is hard
-for one is hard for all, and drawn for each apart it would be averaged away. Of S seeds S - 1 are
-drawn, so that the variance of their mean is unbiased (Rao & Wu 1988,
-doi 10.1080/01621459.1988.10478591); and since three seeds say little about their own spread, the
-interval is stretched about the value by the ratio of Student's t to the normal quantile, in the
-manner of Hesterberg 2015 (doi 10.1080/00031305.2015.1089789), with Satterthwaite's degrees of
-freedom (1946, doi 10.2307/3002019) for a part of the variance that S seeds told and a part that
-many blocks did. An interval of one seed is that of slime.inference and speaks of these weights
-alone.
+for one is hard for all, and drawn for each apart it would be averaged away. The draws are stretched
+as slime.long_run has it. To each is added what few seeds leave open: the standard error of their
+mean times a draw from Student's t, of S - 1 degrees of freedom, or Welch's for two models (1947,
+doi 10.1093/biomet/34.1-2.28). Adding the two parts so is Behrens' and Fisher's answer for what few
+units told (Fisher 1935, doi 10.1111/j.1469-1809.1935.tb02120.x), and errs on the wide side. Seeds
+drawn again would not do: three make ten sets, whose percentiles are no more than the seeds. An
+interval of one seed is that of slime.inference and speaks of these weights alone.
 """
 
 from collections.abc import Sequence
@@ -21,12 +20,13 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy.special import stdtrit
 
 from slime.errors import SlimeError
 from slime.inference import Resampling, blocks_of_one, in_order, resample_series
 from slime.score import Tally
 from slime.statistic import Columns, Series, Statistic
-from slime.stretched import Table, ends, p_of_zero
+from slime.stretched import Drawn, Table, ends, p_of_zero
 
 MIN_SEEDS = 3  # of two seeds nothing is known about their spread; one is taken as it is
 
@@ -192,37 +192,35 @@ def _estimate(
     if not 0 < level < 1:
         raise SlimeError(f"an interval of level {level}: it must lie between 0 and 1")
     by_seed = np.concatenate([side.plain for side in sides])
+    signed = list(zip(signs, sides, strict=True))
     with np.errstate(invalid="ignore"):
-        value = sum(sign * side.plain.mean(axis=0) for sign, side in zip(signs, sides, strict=True))
+        value = sum(sign * side.plain.mean(axis=0) for sign, side in signed)
     value = np.asarray(value)
     few = [len(s.plain) for s in sides if 1 < len(s.plain) < MIN_SEEDS]
     too_few = f"{few[0]} seeds, {MIN_SEEDS} are needed" if few else ""
     reasons = tuple(reason.partition(": ")[2] or too_few for reason in draws.reasons)
     rng = np.random.default_rng((draws.seed, len(by_seed)))
-    total, blocks, seeds, per_df = 0.0, 0.0, 0.0, 0.0
-    with np.errstate(invalid="ignore"):  # a lead of diverged forecasts has no interval
-        for sign, (plain, drawn) in zip(signs, sides, strict=True):
-            total = total + sign * _some_seeds(drawn, rng)
-            blocks = blocks + sign * drawn.mean(axis=0)
-            if len(plain) > 1:
-                own = plain.var(axis=0, ddof=1) / len(plain)
-                seeds, per_df = seeds + own, per_df + own**2 / (len(plain) - 1)
-        variance = np.var(blocks, axis=0, ddof=1) + seeds
-    with np.errstate(divide="ignore", invalid="ignore"):
-        freedom = np.where(np.asarray(per_df) > 0, variance**2 / per_df, np.inf)
+    of_seeds = _noise_of_seeds([side.plain for side in sides], draws.n_draws, rng)
     given = np.array([not reason for reason in reasons])[:, None] & np.isfinite(value)
+    with np.errstate(invalid="ignore"):  # a lead of diverged forecasts has no interval
+        blocks = sum(s * one.drawn.mean(axis=0) for s, one in signed)
+        total = draws.as_sure(np.asarray(blocks), value) + of_seeds
     ordered = np.sort(np.where(given, total, np.nan), axis=0)
-    low, high = ends(ordered, value, freedom, 1 - level)
-    p = p_of_zero(ordered, value, freedom) if comparison else np.full_like(value, np.nan)
+    low, high = ends(ordered, 1 - level)
+    p = p_of_zero(ordered) if comparison else np.full_like(value, np.nan)
     return Combined(value, low, high, p, by_seed, reasons)
 
 
-def _some_seeds(
-    drawn: Float[np.ndarray, "seed draw lead column"], rng: np.random.Generator
-) -> Float[np.ndarray, "draw lead column"]:
-    """The mean over S - 1 seeds drawn with replacement for each draw; one seed as it is."""
-    n_seeds, n_draws = drawn.shape[:2]
-    if n_seeds == 1:
-        return drawn[0]
-    chosen = rng.integers(0, n_seeds, (n_seeds - 1, n_draws))
-    return drawn[chosen, np.arange(n_draws)].mean(axis=0)
+def _noise_of_seeds(
+    sides: Sequence[Float[np.ndarray, "_ lead column"]], n_draws: int, rng: np.random.Generator
+) -> Drawn:
+    """What means over seeds may be off by, since seeds are few; nothing of one seed a side."""
+    errors, per_freedom = np.zeros(sides[0].shape[1:]), np.zeros(sides[0].shape[1:])
+    even = (np.arange(n_draws)[:, None, None] + 0.5) / n_draws  # no luck in the draws' spread
+    with np.errstate(divide="ignore", invalid="ignore"):  # a diverged seed, or none that differs
+        for plain in sides:
+            if len(plain) > 1:
+                own = plain.var(axis=0, ddof=1) / len(plain)
+                errors, per_freedom = errors + own, per_freedom + own**2 / (len(plain) - 1)
+        freedom = np.where(per_freedom > 0, errors**2 / per_freedom, 1.0)
+        return rng.permutation(stdtrit(freedom, even)) * np.sqrt(errors)

@@ -1,4 +1,4 @@
-"""Percentile intervals of draws, stretched where few units told the spread, and their p values."""
+"""Draws stretched where few units told the spread; percentile intervals of them, and p values."""
 
 from collections.abc import Sequence
 
@@ -7,40 +7,44 @@ from jaxtyping import Bool, Float
 from scipy.special import ndtri, stdtrit
 
 Table = Float[np.ndarray, "lead column"]
+Drawn = Float[np.ndarray, "draw lead column"]
 
 
-def ends(
-    ordered: Float[np.ndarray, "draw lead column"],
-    value: Table,
-    freedom: Table,
-    alpha: Table | float,
-) -> tuple[Table, Table]:
-    """The percentile interval that leaves out `alpha`, stretched about the value by t over z."""
-    tail = np.broadcast_to(np.asarray(alpha, dtype=float) / 2, value.shape)
-    with np.errstate(invalid="ignore"):
-        student = np.where(np.isinf(freedom), ndtri(tail), stdtrit(np.minimum(freedom, 1e9), tail))
-        stretch = np.where(tail < 0.5, student / ndtri(tail), 1.0)
+def as_student(drawn: Drawn, value: Table, freedom: Table) -> Drawn:
+    """Draws about a value, each as much further off as Student's quantile is than the normal's.
+
+    The rank of a draw says which quantile it is: what was normal becomes Student's t, and what was
+    askew stays so.
+    """
+    share = (np.argsort(np.argsort(drawn, axis=0), axis=0) + 0.5) / len(drawn)
+    student = stdtrit(np.minimum(freedom, 1e9), share)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        stretch = np.where(share == 0.5, 1.0, student / ndtri(share))
+        return value + stretch * (drawn - value)
+
+
+def ends(ordered: Drawn, alpha: Table | float) -> tuple[Table, Table]:
+    """The percentile interval that leaves out `alpha`, half of it at each end."""
+    tail = np.broadcast_to(np.asarray(alpha, dtype=float) / 2, ordered.shape[1:])
 
     def end(share: Table) -> Table:
-        place = share * (len(ordered) - 1)
+        place = np.clip(share * len(ordered) - 0.5, 0, len(ordered) - 1)
         below = np.clip(np.floor(place).astype(int), 0, len(ordered) - 2)[None]
         left, right = (np.take_along_axis(ordered, below + i, axis=0)[0] for i in (0, 1))
-        return value + stretch * (left + (place - below[0]) * (right - left) - value)
+        return left + (place - below[0]) * (right - left)
 
     return end(tail), end(1 - tail)
 
 
-def p_of_zero(
-    ordered: Float[np.ndarray, "draw lead column"], value: Table, freedom: Table
-) -> Table:
+def p_of_zero(ordered: Drawn) -> Table:
     """The smallest alpha whose interval leaves out 0, found by halving."""
 
     def holds_zero(alpha: Table) -> Bool[np.ndarray, "lead column"]:
-        low, high = ends(ordered, value, freedom, alpha)
+        low, high = ends(ordered, alpha)
         return (low <= 0) & (high >= 0)
 
-    least = 2 / (len(ordered) + 1)
-    inside, outside = np.full(value.shape, least), np.ones(value.shape)
+    least, shape = 2 / (len(ordered) + 1), ordered.shape[1:]
+    inside, outside = np.full(shape, least), np.ones(shape)
     never, always = ~holds_zero(inside), holds_zero(outside)
     for _ in range(40):
         middle = (inside + outside) / 2

@@ -10,6 +10,8 @@ from jaxtyping import Float
 
 from slime.blocks import block_length, stationary_weights
 from slime.inference import MIN_BLOCKS
+from slime.long_run import spread_of
+from slime.stretched import as_student, ends
 from slime.texts import number_text
 
 N_DRAWS = 1000
@@ -63,9 +65,19 @@ def mean_row(
     if n_blocks >= MIN_BLOCKS:
         rng = np.random.default_rng(seed)
         means = stationary_weights(finite.size, mean_block, N_DRAWS, rng) @ finite / finite.size
-        low, high = (float(v) for v in np.quantile(means, (0.025, 0.975)))
+        low, high = _interval(finite, mean_block, means)
         said = "mean of frames, low to high: 95 % interval (block bootstrap)"
     return Row(observable, float(finite.mean()), low, high, unit, finite.size, _joined(said, note))
+
+
+def _interval(
+    series: Float[np.ndarray, " t"], mean_block: float, means: Float[np.ndarray, " draw"]
+) -> tuple[float, float]:
+    widening, freedom = spread_of([(series[:, None], np.array([mean_block]))])
+    value = np.full((1, 1), series.mean())
+    wide = value + widening * (means[:, None, None] - value)
+    low, high = ends(np.sort(as_student(wide, value, freedom[None]), axis=0), 0.05)
+    return low.item(), high.item()
 
 
 def single_row(observable: str, value: float, unit: str, n: int, note: str) -> Row:
