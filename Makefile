@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.installed
 PACKAGES := slime baselines foundations benchmarks scripts tests
 
-.PHONY: train test check verify bench contest gallery format clean
+.PHONY: train test check verify docs bench contest gallery format clean
 
 train: $(READY)
 	$(PY) scripts/train_slime.py $(ARGS)
@@ -26,6 +26,10 @@ check: $(READY)
 verify: $(READY)
 	$(PY) -m pytest -m slow -n auto --maxprocesses 4 --timeout=1500
 	$(PY) -m pytest -o addopts=-q --nbmake --nbmake-timeout=600 notebooks
+
+# The docstrings of every module as pages: build/api/index.html.
+docs: $(READY)
+	.venv/bin/pdoc --docformat google --output-directory build/api slime baselines foundations
 
 # Speed and memory beside peers and limits; about 16 minutes on two idle cores.
 bench: .venv/.bench
