@@ -24,6 +24,11 @@ MOST_WINDOWS = 64  # in a batch
 BATCH_BYTES = 64 << 20  # of frames given, true and forecast, in float32
 
 
+def for_all_movies(step: Step) -> Forecaster:
+    """A step that forecasts every movie alike, a net's for instance."""
+    return lambda movie: step
+
+
 @dataclass(frozen=True)
 class Arena:
     """The movies, splits and windows on which models meet.

@@ -161,6 +161,21 @@ def check_movie(movie: xr.DataArray) -> xr.DataArray:
     return movie
 
 
+def every_nth(movie: xr.DataArray, n: int) -> xr.DataArray:
+    """The movie with every n-th frame alone, as a slower camera films it; no pixel is read.
+
+    The frame interval grows with it, where it is known.
+
+    Raises:
+        SlimeError: n below 1.
+    """
+    if n < 1:
+        raise SlimeError(f"every {n}th frame: n must be at least 1")
+    interval = movie.attrs.get("frame_interval_s")
+    slower = {} if interval is None else {"frame_interval_s": n * interval}
+    return movie.isel(time=slice(None, None, n)).assign_attrs(slower)
+
+
 def stored_frames(movie: xr.DataArray) -> StoredFrames | None:
     """What a movie of open_movie reads from; None for arrays in memory, cut or changed movies."""
     source = stored_source(movie)

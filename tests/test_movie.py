@@ -15,7 +15,7 @@ import zarr
 
 from slime.errors import SlimeError, StoreError
 from slime.labels import experiment_of, store_label
-from slime.movie import check_movie, open_movie, open_movies, stored_frames
+from slime.movie import check_movie, every_nth, open_movie, open_movies, stored_frames
 
 REAL = os.environ.get("SLIME_REAL_DATA")
 
@@ -530,3 +530,18 @@ def test_a_movie_can_be_sent_to_another_process(bare, numbered, monkeypatch, eng
         [sys.executable, "-c", command], input=pickle.dumps(movie), capture_output=True, check=True
     )
     assert float(done.stdout) == movie[3:].values.sum()
+
+
+def test_every_nth_frame_is_a_movie_of_a_longer_interval_and_no_pixel_is_read(
+    bare, numbered, reads
+):
+    movie = open_movie(bare(numbered(11)), frame_interval_s=15)
+    reads.clear()
+    slow = every_nth(movie, 4)
+    assert reads == []
+    assert slow[:, 0, 0, 0].values.tolist() == [1, 5, 9]
+    assert slow.time.values.tolist() == [0, 60, 120]
+    assert (slow.attrs["frame_interval_s"], movie.attrs["frame_interval_s"]) == (60, 15)
+    assert every_nth(movie.drop_attrs(), 2).attrs == {}
+    with pytest.raises(SlimeError, match="every 0th frame"):
+        every_nth(movie, 0)
