@@ -35,7 +35,7 @@ class Trained:
 
     stepper: Stepper
     records: pd.DataFrame
-    snapshots: dict[int, State]
+    snapshots: Mapping[int, State]
 
     @property
     def n_weights(self) -> int:

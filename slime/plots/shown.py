@@ -2,7 +2,6 @@
 
 import io
 from dataclasses import dataclass, field
-from typing import Any
 
 from matplotlib.figure import Figure
 from PIL import Image
@@ -35,8 +34,9 @@ def shown(figure: Figure, *, width_px: int = 900, n_colours: int = 256) -> Pictu
     plain = io.BytesIO()
     figure.savefig(plain, format="png", dpi=width_px / figure.get_figwidth(), facecolor="white")
     drawn = Image.open(plain).convert("RGB")
-    how: dict[str, Any] = {"method": Image.Quantize.MAXCOVERAGE, "dither": Image.Dither.NONE, "kmeans": 2}
-    few = drawn.quantize(n_colours, **how)
+    few = drawn.quantize(
+        n_colours, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE, kmeans=2
+    )
     small = io.BytesIO()
     few.save(small, format="png", optimize=True)
     return Picture(small.getvalue(), *few.size)

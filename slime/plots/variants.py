@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from slime.errors import SlimeError
 from slime.plots.splits import SPLIT_COLOURS
@@ -46,7 +47,7 @@ def curves_by_epoch(
     if column == "val_skill":
         axes.axhline(0, color=GREY, linewidth=1)
     axes.set(xlabel="epoch", ylabel=label)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(fontsize=8, frameon=False)
     tidy(axes)
     return axes

@@ -1,5 +1,6 @@
 """A run in one call, for notebooks: trained, scored on validation and kept, without page or log."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from slime.files import write_text
 from slime.prepare import Prepared
 from slime.run.report import Rival
 from slime.run.scoring import Contest, ScoredSplit, contest, score_split
+from slime.score_rows import numbers_of
 from slime.variants import Trained, train_net
 
 
@@ -62,7 +64,7 @@ def plain_run(
         memory_budget=config.data.memory_budget,
     )
     yaml = config_yaml(config)
-    best_epoch = int(trained.records["epoch"][trained.records["val_loss"].argmin()])
+    epochs, losses = (numbers_of(trained.records, name) for name in ("epoch", "val_loss"))
     folder.mkdir(parents=True, exist_ok=True)
     save_run(
         folder / "best.pt",
@@ -70,9 +72,10 @@ def plain_run(
         net=config.net,
         shape=_shape(config, prepared),
         config=yaml,
-        epoch=best_epoch,
+        epoch=int(epochs[losses.argmin()]),
     )
-    write_text(folder / "metrics.jsonl", trained.records.to_json(orient="records", lines=True))
+    rows = trained.records.to_dict("records")
+    write_text(folder / "metrics.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
     best = load_run(folder)
     models = {config.net.kind: for_all_movies(best.stepper)}
     models |= {name: rival.for_movie for name, rival in rivals.items()}
