@@ -3,8 +3,10 @@
 import json
 import os
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -96,6 +98,11 @@ def cut_metrics(run: Path, epochs: int) -> None:
 
 
 def _start(run: Path, spec: TrackingSpec, config: Mapping[str, Any]) -> Any:
+    if find_spec("wandb") is None:
+        if spec.wandb == "online":
+            raise SlimeError("tracking.wandb=online needs wandb: pip install wandb")
+        print("note: wandb is not installed: metrics.jsonl alone is written", file=sys.stderr)
+        return None
     # wandb stages files in the home folder unless each of these says otherwise.
     folder = run / "wandb"
     folder.mkdir(parents=True, exist_ok=True)

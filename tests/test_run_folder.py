@@ -92,6 +92,15 @@ def test_a_resumed_run_keeps_its_first_environment(tmp_path):
     assert [f["started"] for f in kept["resumed"]] == ["two"]
 
 
+def test_a_library_that_is_not_installed_has_no_version(monkeypatch):
+    import torch
+
+    monkeypatch.setattr("slime.run.folder.LIBRARIES", ("numpy", "no-such-library"))
+    facts = environment(torch.device("cpu"))
+    assert facts["no-such-library"] is None
+    assert facts["numpy"]
+
+
 def test_git_state_is_known_or_said_to_be_unknown():
     state = git_state()
     assert set(state) == {"git commit", "git dirty"}

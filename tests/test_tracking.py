@@ -2,6 +2,7 @@ import os
 
 import pytest
 
+from slime.errors import SlimeError
 from slime.files import read_lines
 from slime.tracking import Tracker, TrackingSpec, cut_metrics
 
@@ -13,6 +14,16 @@ def test_metrics_are_written_a_line_an_epoch_without_wandb(tmp_path):
     assert [row["val_loss"] for row in read_lines(tmp_path / "metrics.jsonl")] == [1.5, 1.25]
     assert tracker.sync_command is None
     assert not (tmp_path / "wandb").exists()
+
+
+def test_where_wandb_is_not_installed_a_run_says_so_and_goes_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("slime.tracking.find_spec", lambda name: None)
+    with Tracker(tmp_path, TrackingSpec(), {}) as tracker:
+        tracker.log({"epoch": 1})
+    assert "wandb is not installed: metrics.jsonl alone is written" in capsys.readouterr().err
+    assert [row["epoch"] for row in read_lines(tmp_path / "metrics.jsonl")] == [1]
+    with pytest.raises(SlimeError, match=r"tracking\.wandb=online needs wandb: pip install wandb"):
+        Tracker(tmp_path, TrackingSpec(wandb="online"), {})
 
 
 def test_a_resumed_run_makes_its_later_lines_again(tmp_path):
