@@ -1,10 +1,9 @@
 """Who delivers windows: slime, loops over frames in memory, and peers."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -12,39 +11,13 @@ import zarr
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import decoders
-from benchmarks.movies import Layout
+from benchmarks.feed import N_IN, N_OUT, SPAN, Epochs, Feed, Parts
 from slime.movie import open_movie
 from slime.split import Split
 from slime.stream import WindowStream
 from slime.windows import WindowSpec
 
 _PAST, _FUTURE = "input_fields", "output_fields"  # The Well's names
-N_IN, N_OUT = 4, 1
-SPAN = N_IN + N_OUT
-
-# One delivery: arrays or tensors `b t y x` (a channel may stand before y), in order along t;
-# a plain decode delivers `t y x`.
-Parts = Sequence[Any]
-Epochs = Callable[[], Iterator[Parts]]
-
-
-class Feed(NamedTuple):
-    """What is to be delivered: windows of 4 + 1 frames of a store, in batches."""
-
-    store: Path
-    well: Path
-    layout: Layout
-    n_frames: int
-    size: int
-    batch_size: int
-    n_windows: int
-    budget: int
-
-    def drawn(self, epoch: int) -> list[int]:
-        """First frames of the windows to deliver, in random order."""
-        n_all = self.n_frames - SPAN + 1
-        order = np.random.default_rng((0, epoch)).permutation(n_all)
-        return order[: self.n_windows].tolist()
 
 
 def slime(feed: Feed, *, resident: bool) -> Epochs:

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.feeds import CONTESTANTS, SPAN, Contestant, Feed, Parts
+from benchmarks.feed import SPAN, Feed, Parts
+from benchmarks.feeds import CONTESTANTS, Contestant
 from benchmarks.movies import Layout
 from slime.errors import SlimeError
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from benchmarks.feeds import N_IN, N_OUT
+from benchmarks.feed import N_IN, N_OUT
 from benchmarks.measure import forget_peak, memory_bytes
 from benchmarks.movies import Layout, numbered_counts, write_zarr
 from benchmarks.processes import in_processes

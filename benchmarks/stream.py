@@ -11,8 +11,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmarks.feed import SPAN, Feed
 from benchmarks.feed_table import draw_ratios, feed_markdown, goal_rows, summary
-from benchmarks.feeds import CONTESTANTS, SPAN, Contestant, Feed
+from benchmarks.feeds import CONTESTANTS, Contestant
 from benchmarks.measure import Worker, missing
 from benchmarks.movies import (
     LAYOUTS,

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from benchmarks.feed import SPAN, Feed
 from benchmarks.feed_table import goal_rows, summary
-from benchmarks.feeds import CONTESTANTS, SPAN, Feed
+from benchmarks.feeds import CONTESTANTS
 from benchmarks.measure import check_delivery, corners, missing, run_epoch
 from benchmarks.movies import Layout, numbered_noise, write_well, write_zarr
 from benchmarks.stream import FeedSettings
