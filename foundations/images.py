@@ -23,10 +23,11 @@ class Images:
         return len(self.labels)
 
 
-def clean_images() -> tuple[np.ndarray, np.ndarray]:
+def clean_images(*, dot_pixels: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """All 192 images without noise, and their labels: a dot, and rings of two radii, by centre.
 
-    A ring is the 16 pixels whose distance from its centre is nearest to its radius, 2 or 3.
+    A ring is the 16 pixels whose distance from its centre is nearest to its radius, 2 or 3; a dot
+    the one pixel, or the `dot_pixels` pixels, nearest to its centre. Image i is at place i % 64.
     """
     y, x = np.mgrid[:SIZE, :SIZE]
     images, labels = [], []
@@ -34,7 +35,7 @@ def clean_images() -> tuple[np.ndarray, np.ndarray]:
         for cy in range(4, 12):
             for cx in range(4, 12):
                 distance = np.hypot(y - cy, x - cx)
-                n = 1 if radius == 0 else RING_PIXELS
+                n = dot_pixels if radius == 0 else RING_PIXELS
                 nearest = np.argsort(np.abs(distance - radius), axis=None, kind="stable")[:n]
                 image = np.zeros(SIZE * SIZE, np.float32)
                 image[nearest] = 1
@@ -43,10 +44,12 @@ def clean_images() -> tuple[np.ndarray, np.ndarray]:
     return np.stack(images), np.array(labels)
 
 
-def dots_and_rings(n: int = 2500, *, noise: float = 0.05, seed: int = 0) -> Images:
+def dots_and_rings(
+    n: int = 2500, *, noise: float = 0.05, seed: int = 0, dot_pixels: int = 1
+) -> Images:
     """About half dots, half rings; centre and radius are drawn, noise added, clipped to 0..1."""
     draw = np.random.default_rng(seed)
-    clean, labels = clean_images()
+    clean, labels = clean_images(dot_pixels=dot_pixels)
     wanted = draw.integers(0, 2, n)
     rows = np.where(wanted == 0, draw.integers(0, 64, n), draw.integers(64, 192, n))
     pixels = clean[rows] + draw.normal(0, noise, (n, SIZE, SIZE)).astype(np.float32)

@@ -16,8 +16,9 @@ MODULES: tuple[str, ...] = (
     "perceptron",
     "perceptron_in_words",
     # images, too good to be true, Stack G
-    "sparse",
-    "ppca",
+    "cnn",
+    "explained",
+    "stack_g",
 )
 
 

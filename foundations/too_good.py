@@ -4,42 +4,32 @@ Each hypothesis is one function and one verdict, by the very controls that slime
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 
-from foundations.images import Images, parted, tiny_cnn
+from foundations.cnn import EPOCHS, fit_net, fitted, sets_of
+from foundations.fair import law
+from foundations.images import Images, dots_and_rings, parted, tiny_cnn
+from foundations.nets import fresh
 from foundations.sanity import (
     Fitted,
     Verdict,
     initial_loss,
     overfit_one_batch,
     overlap,
+    shuffled_order,
     shuffled_targets,
-    trivial_features,
 )
-
-EPOCHS, BATCH = 20, 128
 
 
 def fit_cnn(pixels: Tensor, labels: Tensor, *, seed: int = 0, epochs: int = EPOCHS) -> Fitted:
     """A fresh tiny CNN after `epochs` of Adam; it predicts labels, and gives its loss by step."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = tiny_cnn()
-        adam = torch.optim.Adam(net.parameters(), lr=1e-3, weight_decay=1e-4)
-        losses = []
-        for _ in range(epochs):
-            for rows in torch.randperm(len(labels)).split(BATCH):
-                loss = nn.functional.cross_entropy(net(pixels[rows]), labels[rows])
-                adam.zero_grad()
-                loss.backward()
-                adam.step()
-                losses.append(loss.item())
-    net.eval()
-    return Fitted(lambda x: net(x).argmax(dim=1), losses)
+    net = fresh(tiny_cnn, [seed])[0]
+    fit = fit_net(net, {"train": (pixels, labels)}, seed=seed, epochs=epochs)
+    return Fitted(lambda x: fit.net(x).argmax(dim=1), fit.steps)
 
 
 def accuracy(_: Tensor, said: Tensor, labels: Tensor) -> float:
@@ -61,17 +51,68 @@ def exact_twins(images: Images, *, seed: int = 0) -> Verdict:
     return overlap({"test": hashes[test], "train": hashes[train]}, of="images")
 
 
+def near_twins(images: Images, *, seed: int = 0) -> Verdict:
+    """The share of test images whose nearest image of train, by pixels, has their clean image."""
+    train, _, test = parted(len(images), seed=seed)
+    flat = images.pixels.flatten(1)
+    nearest = torch.cdist(flat[test], flat[train]).argmin(dim=1).numpy()
+    same = images.clean[train][nearest] == images.clean[test]
+    says = f"{same.sum()} of {len(same)} test images: the nearest of train is a twin but for noise"
+    return Verdict("near_twins", float(same.mean()), 0.0, 0.0, says)
+
+
 def brightness_alone(images: Images, ours: float, *, seed: int = 0) -> Verdict:
     """What a logistic law of an image's brightness reaches beside the CNN."""
-    bright = images.pixels.sum(dim=(1, 2, 3))[:, None].numpy()
-    train, _, test = parted(len(images), seed=seed)
-    labels = images.labels.numpy()
+    bright = images.pixels.sum(dim=(1, 2, 3))[:, None]
+    return law(images, parted(len(images), seed=seed), bright, ours)
 
-    def score(said: np.ndarray) -> float:
-        return float((said == labels[test]).mean())
 
-    pairs = bright[train], labels[train]
-    return trivial_features(LogisticRegression(), pairs, bright[test], score, ours=ours, share=0.6)
+def pixels_alone(images: Images, ours: float, *, seed: int = 0) -> Verdict:
+    """What a logistic law of all 256 pixels, which is linear, reaches beside the CNN."""
+    return law(images, parted(len(images), seed=seed), images.pixels.flatten(1), ours)
+
+
+def few_filters(n_filters: int) -> nn.Module:
+    """One convolution, a pool and a linear layer: as few as one filter of 3 x 3.
+
+    With a slope below 0, since a lone filter with a plain ReLU may be dead from the start.
+    """
+    return nn.Sequential(
+        nn.Conv2d(1, n_filters, 3, padding=1),
+        nn.LeakyReLU(0.1),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(64 * n_filters, 2),
+    )
+
+
+def smaller_net(images: Images, n_filters: int, *, seed: int = 0) -> float:
+    """The test accuracy of a net with so few filters."""
+    net = fresh(lambda: few_filters(n_filters), [seed])[0]
+    return fit_net(net, sets_of(images, seed=seed), seed=seed, lr=5e-3).accuracies["test"][-1]
+
+
+class Beginnings(NamedTuple):
+    """Validation accuracies before the first epoch of a training and after it."""
+
+    fresh: tuple[float, float]
+    second_call: tuple[float, float]
+
+
+def beginnings(*, seed: int = 0) -> Beginnings:
+    """How a fresh net begins, and how a net does that is trained by a second call.
+
+    The second call goes on with the weights of the first, so that its "epoch 1" is epoch 21.
+    """
+    first = fitted(seed)
+    again = fit_net(first.net, sets_of(dots_and_rings(seed=seed), seed=seed), seed=seed, epochs=1)
+    before, after = first.accuracies["val"][:2]
+    return Beginnings((before, after), (again.accuracies["val"][0], again.accuracies["val"][1]))
+
+
+def against_shuffled(said: Tensor, labels: Tensor, *, seed: int = 0) -> float:
+    """The accuracy of answers against shuffled labels: 0.5 for the right answers too."""
+    return accuracy(labels, said, labels[shuffled_order(len(labels), seed)])
 
 
 def shuffled_labels(images: Images, *, seed: int = 0) -> tuple[Verdict, Verdict]:

@@ -4,15 +4,22 @@ import numpy as np
 import pytest
 import torch
 
+from foundations.cnn import fitted
 from foundations.images import clean_images, dots_and_rings, parted, tiny_cnn
 from foundations.too_good import (
     accuracy,
+    against_shuffled,
+    beginnings,
     brightness_alone,
     clean_twins,
     exact_twins,
+    few_filters,
     fit_cnn,
     fresh_net,
+    near_twins,
+    pixels_alone,
     shuffled_labels,
+    smaller_net,
 )
 
 
@@ -58,6 +65,41 @@ def test_brightness_alone_tells_dots_from_rings():
 def test_a_fresh_net_begins_at_log_2_and_learns_a_batch_by_heart():
     assert [verdict.passed for verdict in fresh_net(dots_and_rings(400))] == [True, True]
     assert tiny_cnn()(torch.zeros(3, 1, 16, 16)).shape == (3, 2)
+
+
+def test_the_nearest_image_of_train_is_a_twin():
+    images = dots_and_rings()
+    assert near_twins(images).figure > 0.97
+    # at a noise that drowns the dots, the nearest is any image
+    assert near_twins(dots_and_rings(600, noise=2.0)).figure < 0.5
+
+
+def test_a_linear_law_of_pixels_tells_dots_from_rings():
+    assert pixels_alone(dots_and_rings(600), ours=1.0).figure > 0.97
+
+
+def test_right_answers_are_as_good_as_any_against_shuffled_labels():
+    labels = dots_and_rings().labels
+    # 2500 labels: 0.5, standard error 0.01
+    assert against_shuffled(labels, labels) == pytest.approx(0.5, abs=0.04)
+
+
+def test_a_smaller_net_has_the_filters_asked_for():
+    net = few_filters(3)
+    assert net(torch.zeros(5, 1, 16, 16)).shape == (5, 2)
+    assert sum(p.numel() for p in net.parameters()) == 3 * 9 + 3 + 2 * (64 * 3) + 2
+
+
+@pytest.mark.slow
+def test_a_second_call_begins_where_the_first_ended():
+    made = beginnings(seed=0)
+    assert made.second_call[0] == fitted(0).accuracies["val"][-1] > 0.99
+    assert made.fresh[0] < 0.8
+
+
+@pytest.mark.slow
+def test_one_filter_is_enough():
+    assert smaller_net(dots_and_rings(), 1) > 0.98
 
 
 @pytest.mark.slow
