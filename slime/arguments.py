@@ -17,7 +17,18 @@ from slime.config import (
 from slime.errors import SlimeError, nearest
 from slime.settings import is_setting, names_and_settings, settings_help, settings_of
 
-FREE_ON_RESUME = ("out", "resume", "test", "device", "score", "landscape", "tracking", "sanity")
+FREE_ON_RESUME = (
+    "out",
+    "resume",
+    "save_every_s",
+    "rank_timeout_s",
+    "test",
+    "device",
+    "score",
+    "landscape",
+    "tracking",
+    "sanity",
+)
 DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
 
 

@@ -1,6 +1,7 @@
 """How every script ends: 0 done, 2 the user's mistake, 130 interrupted, else our bug."""
 
 import errno
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,7 +10,12 @@ from slime.errors import SlimeError
 
 
 def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
-    """Call `main` with the command line and leave with the exit code of what happened."""
+    """Call `main` with the command line and leave with the exit code of what happened.
+
+    A time limit (SIGTERM, as of timeout or Slurm) ends as Ctrl-C does.
+    """
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = main(sys.argv[1:]) or 0
     except SlimeError as error:
@@ -21,7 +27,7 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
     except BrokenPipeError:
         code = 0
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS):
             raise
         print(f"{_name()}: {error}; what was finished is saved", file=sys.stderr)
         code = 2

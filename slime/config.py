@@ -98,6 +98,10 @@ class RunConfig:
     device: str = setting("auto", "auto takes cuda, then mps, then cpu")
     out: str | None = setting(None, "the run's folder; runs/<config>-<time> by default")
     resume: bool = setting(False, "go on with the run in `out`")
+    save_every_s: float = setting(300.0, "seconds between saves within an epoch")
+    rank_timeout_s: float = setting(
+        600.0, "seconds after which a process of several that does not answer ends the training"
+    )
     test: bool = setting(False, "open the test split at the end of training (once, see ledger)")
     sanity: Any = setting(
         "auto",
@@ -115,6 +119,9 @@ class RunConfig:
             )
         if self.sanity not in (True, False, "auto"):
             raise SlimeError(f"sanity={self.sanity} must be auto, true or false")
+        for name in ("save_every_s", "rank_timeout_s"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise SlimeError(f"{name}={getattr(self, name)} must be above 0 and finite")
         if not 0 <= self.seed < 2**63:
             raise SlimeError(f"seed={self.seed} must be at least 0 and below 2**63")
 

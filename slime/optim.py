@@ -16,7 +16,10 @@ class OptimSpec:
 
     lr: float = setting(3e-3, "learning rate at its highest")
     epochs: int = setting(30, "passes over the train windows, at most")
-    batch_size: int = setting(32, "windows a step")
+    batch_size: int = setting(32, "windows in a batch, of all processes together")
+    accumulate: int = setting(
+        1, "batches a step: computed one after the other, learned from as one"
+    )
     weight_decay: float = setting(1e-4, "AdamW's weight decay, of weights alone")
     warmup: float = setting(0.05, "share of the steps in which the rate rises")
     clip: float = setting(1.0, "norm at which gradients are clipped; 0 does not clip")
@@ -43,7 +46,7 @@ class OptimSpec:
     )
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 1), ("patience", 1)):
+        for name, least in (("epochs", 1), ("batch_size", 1), ("accumulate", 1), ("patience", 1)):
             if getattr(self, name) < least:
                 raise SlimeError(f"optim.{name}={getattr(self, name)} must be at least {least}")
         if not self.lr > 0 or not math.isfinite(self.lr):

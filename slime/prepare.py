@@ -181,8 +181,12 @@ def prepare(
     seed: int,
     progress: Progress | None = None,
     executor: Executor | None = None,
+    reports: Sequence[AuditReport] | None = None,
 ) -> Prepared:
     """Open, audit, group by experiment and cut. Each movie is read once, by threads or `executor`.
+
+    Args:
+        reports: the audits of the movies, where another process has made them.
 
     Raises:
         SlimeError: a store or a setting that cannot be used; the line says what would be right.
@@ -190,10 +194,11 @@ def prepare(
     shares = shares_of(data.shares)
     opened, stores = open_stores(data)
     notes = _check_alike(opened, mix=data.mix)
-    reports = [
-        audit(m, memory_budget=data.memory_budget, progress=progress, executor=executor)
-        for m in opened
-    ]
+    if reports is None:
+        reports = [
+            audit(m, memory_budget=data.memory_budget, progress=progress, executor=executor)
+            for m in opened
+        ]
     for report in reports:
         check_audit(report, blank=data.blank)
         notes += [f"{report.movie}: {finding.advice}" for finding in report.findings]
@@ -209,7 +214,7 @@ def prepare(
     else:
         splits, said = time_cuts(movies, reports, experiments, shares, data.gap, spec)
         notes += said
-    return Prepared(movies, splits, reports, stores, notes)
+    return Prepared(movies, splits, list(reports), stores, notes)
 
 
 def shares_of(shares: Any) -> dict[str, float]:

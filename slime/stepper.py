@@ -78,11 +78,11 @@ def rollout(
         raise SlimeError(f"a rollout of {n_steps} steps: at least 1 is needed")
     if past.ndim != 5 or not past.shape[1]:
         raise SlimeError(f"past of shape {tuple(past.shape)} must have axes b t c y x, t above 0")
-    frames = []
-    for _ in range(n_steps):
-        frames.append(stepper(past))
+    frames = [stepper(past)]
+    for _ in range(n_steps - 1):
         newest = frames[-1].detach() if detach else frames[-1]
         past = torch.cat([past[:, 1:], rearrange(newest, "b c y x -> b 1 c y x")], dim=1)
+        frames.append(stepper(past))
     return torch.stack(frames, dim=1)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from slime.errors import SlimeError
+from slime.errors import SlimeError, span_text
 from slime.files import append_line, read_lines, write_text
 from slime.settings import setting
 
@@ -30,12 +30,14 @@ class Tracker:
     """Appends each epoch to metrics.jsonl and mirrors it to wandb; use it as a context.
 
     Nothing is ever read back from wandb: an offline run that resumes starts there again, and a
-    kill loses its last rows.
+    kill loses its last rows. So a run that goes on is mirrored anew, with the epochs it has.
     """
 
     def __init__(self, run: Path, spec: TrackingSpec, config: Mapping[str, Any]):
         self.metrics, self.run = run / "metrics.jsonl", run
         self._wandb = _start(run, spec, config) if spec.wandb != "disabled" else None
+        for row in read_lines(self.metrics) if self._wandb is not None else ():
+            self._mirror(row)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -52,8 +54,7 @@ class Tracker:
     def log(self, row: Mapping[str, Any]) -> None:
         """One epoch's numbers."""
         append_line(self.metrics, row)
-        if self._wandb is not None:
-            self._wandb.log({wandb_key(key): value for key, value in row.items()})
+        self._mirror(row)
 
     def log_scores(self, numbers: Mapping[str, float]) -> None:
         """Final scores, by name, into the mirror's summary."""
@@ -73,6 +74,10 @@ class Tracker:
         }
         self._wandb.log(pictures)
 
+    def _mirror(self, row: Mapping[str, Any]) -> None:
+        if self._wandb is not None:
+            self._wandb.log({wandb_key(key): value for key, value in row.items()})
+
     @property
     def sync_command(self) -> str | None:
         """The command that uploads an offline run."""
@@ -90,11 +95,16 @@ def wandb_key(key: str) -> str:
     return f"val/{key[4:]}" if key.startswith("val_") else f"train/{key}"
 
 
-def cut_metrics(run: Path, epochs: int) -> None:
-    """Keep the lines of the first `epochs` epochs: a resumed run makes the later ones again."""
+def cut_metrics(run: Path, epochs: int) -> list[str]:
+    """Keep the lines of the first `epochs` epochs: a resumed run makes the later ones again.
+
+    Gives a note where lines are lost.
+    """
     path = run / "metrics.jsonl"
     rows = [row for row in read_lines(path) if row["epoch"] <= epochs]
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    lost = sorted(set(range(1, epochs + 1)) - {row["epoch"] for row in rows})
+    return [f"metrics.jsonl has lost the lines of epochs {span_text(lost)}"] if lost else []
 
 
 def _start(run: Path, spec: TrackingSpec, config: Mapping[str, Any]) -> Any:

@@ -160,7 +160,7 @@ def test_noise_is_put_on_the_frames_given_alone_in_units_of_the_change(monkeypat
     movie, train, val = streams()
     stepper, seen = fresh(movie), []
     monkeypatch.setattr(
-        "slime.fit.rollout",
+        "slime.objective.rollout",
         lambda step, past, n, **_: seen.append(past.clone()) or rollout(step, past, n),
     )
     next(iter(fit(stepper, train, val, dataclasses.replace(OPTIM, augment=False, noise=2.0))))

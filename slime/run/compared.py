@@ -23,6 +23,8 @@ FREE = (
     "seed",
     "out",
     "resume",
+    "save_every_s",
+    "rank_timeout_s",
     "test",
     "device",
     "score",

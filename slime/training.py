@@ -1,0 +1,286 @@
+"""A stepper in training: its steps, and what it needs to go on between any two of them."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from slime.arithmetic import training_step
+from slime.averaging import Averaged
+from slime.errors import SlimeError
+from slime.gradients import Gradients
+from slime.optim import OptimSpec, learning_rate, weight_groups
+from slime.pauses import Pauses
+from slime.progress import Progress
+from slime.ranks import Ranks
+from slime.stepper import Stepper
+from slime.stream import Batch
+from slime.symmetry import turned
+
+CHECK_EVERY = 50  # steps between looks at the loss: each look waits for the device
+_NOTHING = {"loss": 0.0, "grad": 0.0, "windows": 0}
+_COUNTS = ("batches", "seconds", "wait_s")
+
+
+class DivergedError(SlimeError):
+    """A loss that is not finite."""
+
+
+@runtime_checkable
+class TrainBatches(Protocol):
+    """What is trained on: each iter() is the next epoch; a WindowStream, or what acts like one."""
+
+    wait_s: float  # seconds that batches were waited for, so far
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        ...
+
+    def __iter__(self) -> Iterator[Batch]:
+        """The batches of the next epoch."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position: batches that were handed out."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a position."""
+        ...
+
+
+class Trained(NamedTuple):
+    """What one pass over the train windows came to: mean loss and gradient norm, and its time."""
+
+    loss: float
+    grad_norm: float
+    windows: int
+    seconds: float
+    wait_s: float
+
+
+@dataclass
+class _Sums:
+    """An epoch so far. Losses are summed on the device: .item() would wait for it at every step."""
+
+    loss: Tensor
+    grad: Tensor
+    windows: Tensor
+    batches: int = 0
+    seconds: float = 0.0
+    wait_s: float = 0.0
+
+    @classmethod
+    def to_begin(cls, device: torch.device, held: dict[str, Any] | None) -> "_Sums":
+        """Nothing, or what was held of an epoch that is gone on with."""
+        held = held or {}
+        loss, grad, windows = (
+            torch.tensor(held.get(name, none), device=device) for name, none in _NOTHING.items()
+        )
+        return cls(loss, grad, windows, **{name: held[name] for name in _COUNTS if name in held})
+
+    def numbers(self) -> dict[str, Any]:
+        """The same as plain numbers."""
+        sums = {name: getattr(self, name).item() for name in _NOTHING}
+        return {**sums, **{name: getattr(self, name) for name in _COUNTS}}
+
+
+class Training:
+    """A stepper with its optimizer, schedule, noise and mean of weights, changed in place.
+
+    Args:
+        resume: what `state` gave, to go on from.
+    """
+
+    def __init__(
+        self,
+        stepper: Stepper,
+        optim: OptimSpec,
+        *,
+        seed: int,
+        ranks: Ranks,
+        resume: dict[str, Any] | None,
+    ):
+        self.stepper, self.optim, self.seed, self.ranks = stepper, optim, seed, ranks
+        self.device = next(stepper.parameters()).device
+        step = training_step(stepper, optim, self.device)
+        self.optimizer = torch.optim.AdamW(weight_groups(stepper, optim), lr=optim.lr)
+        self.gradients = Gradients(stepper, optim, step, ranks)
+        self.average, self._within = None, None
+        if resume is not None:
+            self._go_on(resume)
+        if optim.ema:
+            trained = None if resume is None else resume["trained"]
+            self.average = Averaged(stepper, optim.ema, trained=trained)
+
+    def epoch(
+        self,
+        train: TrainBatches,
+        number: int,
+        *,
+        so_far: dict[str, Any] | None = None,
+        pauses: Pauses | None = None,
+        progress: Progress | None = None,
+    ) -> Trained:
+        """One pass over the train windows; `number` counts from 0.
+
+        With `optim.ema` the stepper holds the mean of its weights before and after.
+
+        Args:
+            so_far: what is saved with the state where `pauses` saves.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        began, waited = time.perf_counter(), train.wait_s
+        held, self._within = self._within, None
+        sums = _Sums.to_begin(self.device, held)
+        before = sums.seconds, sums.wait_s
+        draw = np.random.default_rng((self.seed, number, 1))
+        noise = self._noise(number, held)
+        parts, n = self.optim.accumulate, len(train)
+        n_steps = -(-n // parts)
+        for _ in range(sums.batches // parts if self.optim.augment else 0):
+            draw.integers(8)  # the turns that were taken
+        self._hide()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.stepper.train()
+        symmetry = 0
+        batches = enumerate(train, sums.batches)
+        if progress is not None:
+            label = f"epoch {number + 1} of {self.optim.epochs}"
+            batches = progress(batches, n - sums.batches, label)
+        for i, batch in batches:
+            step, part = divmod(i, parts)
+            if part == 0 and self.optim.augment:
+                symmetry = int(draw.integers(8))
+            self.gradients.add(self._seen(batch, symmetry, noise))
+            if part < parts - 1 and i < n - 1:
+                continue
+            self._step(number * n_steps + step, self.optim.epochs * n_steps, sums)
+            if step % CHECK_EVERY == CHECK_EVERY - 1:
+                self._check_finite(sums.loss, number, i, n)
+            sums.batches = i + 1
+            if pauses is not None and i < n - 1 and pauses.due():
+                self._check_finite(sums.loss, number, i, n)
+                sums.seconds = before[0] + time.perf_counter() - began
+                sums.wait_s = before[1] + train.wait_s - waited
+                within = {**sums.numbers(), "position": train.state_dict()}
+                self._show()  # a checkpoint holds what is validated
+                pauses.save({**(so_far or {}), **self.state(within, noise)})
+                self._hide()
+        self._check_finite(sums.loss, number, n - 1, n)
+        self._show()
+        windows = round(sums.windows.item())
+        return Trained(
+            sums.loss.item() / windows,
+            sums.grad.item() / n_steps,
+            windows,
+            before[0] + time.perf_counter() - began,
+            before[1] + train.wait_s - waited,
+        )
+
+    def state(self, within: dict[str, Any] | None = None, noise: "_Noise | None" = None) -> Any:
+        """All that is needed to go on from here, as plain tensors and numbers; asked of all ranks.
+
+        Args:
+            within: what an epoch under way came to so far, and the position of its batches.
+        """
+        own = {"cpu": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            own["cuda"] = torch.cuda.get_rng_state(self.device)
+        if noise is not None:
+            own["noise"] = noise.state()
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "random": self.ranks.gathered(own),
+            "within": within,
+            **({} if self.average is None else {"trained": self.average.trained()}),
+        }
+
+    def _go_on(self, resume: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(resume["optimizer"])
+        self._within = resume["within"]
+        if self.ranks.rank >= len(resume["random"]):  # more processes than before
+            return
+        own = resume["random"][self.ranks.rank]
+        torch.set_rng_state(own["cpu"])
+        if self.device.type == "cuda" and "cuda" in own:
+            torch.cuda.set_rng_state(own["cuda"], self.device)
+        if self._within is not None:
+            self._within = {**self._within, "noise": own.get("noise")}
+
+    def _seen(self, batch: Batch, symmetry: int, noise: "_Noise | None") -> Batch:
+        """The batch as it is trained on."""
+        if self.optim.augment:
+            batch = turned(batch, symmetry)
+        return batch if noise is None else batch._replace(past=batch.past + noise(batch.past))
+
+    def _step(self, step: int, n_steps: int, sums: _Sums) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, n_steps, self.optim)
+        loss, windows = self.gradients.taken()
+        norm = nn.utils.clip_grad_norm_(self.stepper.parameters(), self.optim.clip or math.inf)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update(step + 1)
+        sums.loss += loss * windows
+        sums.grad += norm.detach()
+        sums.windows += windows
+
+    def _show(self) -> None:
+        if self.average is not None:
+            self.average.show()
+
+    def _hide(self) -> None:
+        if self.average is not None:
+            self.average.hide()
+
+    def _noise(self, number: int, held: dict[str, Any] | None) -> "_Noise | None":
+        if not self.optim.noise:
+            return None
+        own = (self.ranks.rank,) if self.ranks.rank else ()
+        std = self.optim.noise * self.stepper.scale.delta_std
+        noise = _Noise(std, (self.seed, number, 2, *own))
+        if held is not None and held["noise"] is not None:
+            noise.load(held["noise"])
+        return noise
+
+    def _check_finite(self, loss_sum: Tensor, epoch: int, i: int, n: int) -> None:
+        if not torch.isfinite(loss_sum):
+            raise DivergedError(
+                f"the loss is not finite by batch {i + 1} of {n} of epoch {epoch + 1}: a smaller "
+                "optim.lr would do; the best and last checkpoints stand as they were"
+            )
+
+
+class _Noise:
+    """Normal noise of a standard deviation for each channel, of a seed of its own."""
+
+    def __init__(self, std: Float[Tensor, " c"], seed: Sequence[int]):
+        self.std = std[:, None, None]
+        self._generator = torch.Generator(std.device).manual_seed(_number(seed))
+
+    def __call__(self, frames: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b t c y x"]:
+        shape, device = frames.shape, frames.device
+        return self.std * torch.randn(shape, generator=self._generator, device=device)
+
+    def state(self) -> Tensor:
+        """Where its draws stand."""
+        return self._generator.get_state()
+
+    def load(self, state: Tensor) -> None:
+        """Draw on from there."""
+        self._generator.set_state(state)
+
+
+def _number(seed: Sequence[int]) -> int:
+    """One number for torch, of several."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
