@@ -2,19 +2,19 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from slime.arithmetic import training_step
 from slime.averaging import Averaged
 from slime.errors import SlimeError
 from slime.gradients import Gradients
+from slime.noise import Noise
 from slime.optim import OptimSpec, learning_rate, weight_groups
 from slime.pauses import Pauses
 from slime.progress import Progress
@@ -186,7 +186,7 @@ class Training:
             before[1] + train.wait_s - waited,
         )
 
-    def state(self, within: dict[str, Any] | None = None, noise: "_Noise | None" = None) -> Any:
+    def state(self, within: dict[str, Any] | None = None, noise: Noise | None = None) -> Any:
         """All that is needed to go on from here, as plain tensors and numbers; asked of all ranks.
 
         Args:
@@ -216,7 +216,7 @@ class Training:
         if self._within is not None:
             self._within = {**self._within, "noise": own.get("noise")}
 
-    def _seen(self, batch: Batch, symmetry: int, noise: "_Noise | None") -> Batch:
+    def _seen(self, batch: Batch, symmetry: int, noise: Noise | None) -> Batch:
         """The batch as it is trained on."""
         if self.optim.augment:
             batch = turned(batch, symmetry)
@@ -243,12 +243,12 @@ class Training:
         if self.average is not None:
             self.average.hide()
 
-    def _noise(self, number: int, held: dict[str, Any] | None) -> "_Noise | None":
+    def _noise(self, number: int, held: dict[str, Any] | None) -> Noise | None:
         if not self.optim.noise:
             return None
         own = (self.ranks.rank,) if self.ranks.rank else ()
         std = self.optim.noise * self.stepper.scale.delta_std
-        noise = _Noise(std, (self.seed, number, 2, *own))
+        noise = Noise(std, (self.seed, number, 2, *own))
         if held is not None and held["noise"] is not None:
             noise.load(held["noise"])
         return noise
@@ -259,28 +259,3 @@ class Training:
                 f"the loss is not finite by batch {i + 1} of {n} of epoch {epoch + 1}: a smaller "
                 "optim.lr would do; the best and last checkpoints stand as they were"
             )
-
-
-class _Noise:
-    """Normal noise of a standard deviation for each channel, of a seed of its own."""
-
-    def __init__(self, std: Float[Tensor, " c"], seed: Sequence[int]):
-        self.std = std[:, None, None]
-        self._generator = torch.Generator(std.device).manual_seed(_number(seed))
-
-    def __call__(self, frames: Float[Tensor, "b t c y x"]) -> Float[Tensor, "b t c y x"]:
-        shape, device = frames.shape, frames.device
-        return self.std * torch.randn(shape, generator=self._generator, device=device)
-
-    def state(self) -> Tensor:
-        """Where its draws stand."""
-        return self._generator.get_state()
-
-    def load(self, state: Tensor) -> None:
-        """Draw on from there."""
-        self._generator.set_state(state)
-
-
-def _number(seed: Sequence[int]) -> int:
-    """One number for torch, of several."""
-    return int(np.random.SeedSequence(seed).generate_state(1)[0])
