@@ -8,7 +8,7 @@ PY := .venv/bin/python
 READY := .venv/.installed
 PACKAGES := slime baselines foundations benchmarks scripts tests
 
-.PHONY: train test check verify docs bench contest gallery format clean
+.PHONY: train test check verify docs bench gpu contest gallery format clean
 
 train: $(READY)
 	$(PY) scripts/train_slime.py $(ARGS)
@@ -34,6 +34,10 @@ docs: $(READY)
 # Speed and memory beside peers and limits; about 16 minutes on two idle cores.
 bench: .venv/.bench
 	$(PY) -m benchmarks $(ARGS)
+
+# What must hold on a GPU: losses as the CPU's, resident frames, steps that do not wait, speed.
+gpu: $(READY)
+	$(PY) -m benchmarks.gpu $(ARGS)
 
 # slime against The Well's nets at equal CPU-seconds, in an environment of its own.
 contest: .venv-well/.installed

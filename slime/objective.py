@@ -1,5 +1,7 @@
 """What a training makes small: squared errors in units of the squared change, and their weight."""
 
+from contextlib import nullcontext
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -44,7 +46,8 @@ def _squares(
 ) -> tuple[Float[Tensor, "b lead c y x"], Float[Tensor, "b lead c y x"] | None]:
     """Squared errors of all pixels, and 1 where one counts."""
     device = batch.past.device.type
-    with torch.autocast(device, torch.bfloat16, enabled=half_precision(optim, device)):
+    half = half_precision(optim, device)
+    with torch.autocast(device, torch.bfloat16) if half else nullcontext():
         forecast = rollout(
             step or stepper, batch.past, batch.future.shape[1], detach=optim.pushforward
         )

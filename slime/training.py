@@ -66,7 +66,7 @@ class Trained(NamedTuple):
 
 
 @dataclass
-class _Sums:
+class Sums:
     """An epoch so far. Losses are summed on the device: .item() would wait for it at every step."""
 
     loss: Tensor
@@ -77,7 +77,7 @@ class _Sums:
     wait_s: float = 0.0
 
     @classmethod
-    def to_begin(cls, device: torch.device, held: dict[str, Any] | None) -> "_Sums":
+    def to_begin(cls, device: torch.device, held: dict[str, Any] | None = None) -> "Sums":
         """Nothing, or what was held of an epoch that is gone on with."""
         held = held or {}
         loss, grad, windows = (
@@ -140,10 +140,10 @@ class Training:
         """
         began, waited = time.perf_counter(), train.wait_s
         held, self._within = self._within, None
-        sums = _Sums.to_begin(self.device, held)
+        sums = Sums.to_begin(self.device, held)
         before = sums.seconds, sums.wait_s
         draw = np.random.default_rng((self.seed, number, 1))
-        noise = self._noise(number, held)
+        noise = self.noise(number, held)
         parts, n = self.optim.accumulate, len(train)
         n_steps = -(-n // parts)
         for _ in range(sums.batches // parts if self.optim.augment else 0):
@@ -160,10 +160,10 @@ class Training:
             step, part = divmod(i, parts)
             if part == 0 and self.optim.augment:
                 symmetry = int(draw.integers(8))
-            self.gradients.add(self._seen(batch, symmetry, noise))
+            self.gradients.add(self.seen(batch, symmetry, noise))
             if part < parts - 1 and i < n - 1:
                 continue
-            self._step(number * n_steps + step, self.optim.epochs * n_steps, sums)
+            self.step(number * n_steps + step, self.optim.epochs * n_steps, sums)
             if step % CHECK_EVERY == CHECK_EVERY - 1:
                 self._check_finite(sums.loss, number, i, n)
             sums.batches = i + 1
@@ -216,13 +216,14 @@ class Training:
         if self._within is not None:
             self._within = {**self._within, "noise": own.get("noise")}
 
-    def _seen(self, batch: Batch, symmetry: int, noise: Noise | None) -> Batch:
+    def seen(self, batch: Batch, symmetry: int, noise: Noise | None) -> Batch:
         """The batch as it is trained on."""
         if self.optim.augment:
             batch = turned(batch, symmetry)
         return batch if noise is None else batch._replace(past=batch.past + noise(batch.past))
 
-    def _step(self, step: int, n_steps: int, sums: _Sums) -> None:
+    def step(self, step: int, n_steps: int, sums: Sums) -> None:
+        """Move the weights by the parts that were added; nothing waits for the device."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(step, n_steps, self.optim)
         loss, windows = self.gradients.taken()
@@ -243,7 +244,8 @@ class Training:
         if self.average is not None:
             self.average.hide()
 
-    def _noise(self, number: int, held: dict[str, Any] | None) -> Noise | None:
+    def noise(self, number: int, held: dict[str, Any] | None = None) -> Noise | None:
+        """The noise of an epoch, None where there is none; `held` of one that is gone on with."""
         if not self.optim.noise:
             return None
         own = (self.ranks.rank,) if self.ranks.rank else ()
