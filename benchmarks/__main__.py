@@ -3,7 +3,16 @@
 import time
 from collections.abc import Sequence
 
-from benchmarks import arithmetic, landscapes, memory, shuffle, stream, training, worlds
+from benchmarks import (
+    arithmetic,
+    landscapes,
+    memory,
+    shuffle,
+    steps,
+    stream,
+    training,
+    worlds,
+)
 from slime.command import run_command
 from slime.errors import SlimeError, nearest
 
@@ -12,6 +21,7 @@ BENCHMARKS = {
     "memory": memory.main,
     "shuffle": shuffle.main,
     "training": training.main,
+    "steps": steps.main,
     "worlds": worlds.main,
     "arithmetic": arithmetic.main,
     "landscapes": landscapes.main,
