@@ -46,12 +46,17 @@ class TrainBatches(Protocol):
         """The batches of the next epoch."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
-        """The position: batches that were handed out."""
-        ...
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a position."""
+        ...
+
+
+@runtime_checkable
+class PlacedBatches(TrainBatches, Protocol):
+    """Batches that tell where they stand, so that a training can be saved within an epoch."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position: batches that were handed out."""
         ...
 
 
@@ -134,6 +139,7 @@ class Training:
 
         Args:
             so_far: what is saved with the state where `pauses` saves.
+            pauses: saves within the epoch, where `train` tells its position.
 
         Raises:
             DivergedError: the loss is not finite.
@@ -145,6 +151,7 @@ class Training:
         draw = np.random.default_rng((self.seed, number, 1))
         noise = self.noise(number, held)
         parts, n = self.optim.accumulate, len(train)
+        placed = train if isinstance(train, PlacedBatches) else None
         n_steps = -(-n // parts)
         for _ in range(sums.batches // parts if self.optim.augment else 0):
             draw.integers(8)  # the turns that were taken
@@ -167,11 +174,11 @@ class Training:
             if step % CHECK_EVERY == CHECK_EVERY - 1:
                 self._check_finite(sums.loss, number, i, n)
             sums.batches = i + 1
-            if pauses is not None and i < n - 1 and pauses.due():
+            if placed is not None and pauses is not None and i < n - 1 and pauses.due():
                 self._check_finite(sums.loss, number, i, n)
                 sums.seconds = before[0] + time.perf_counter() - began
                 sums.wait_s = before[1] + train.wait_s - waited
-                within = {**sums.numbers(), "position": train.state_dict()}
+                within = {**sums.numbers(), "position": placed.state_dict()}
                 self._show()  # a checkpoint holds what is validated
                 pauses.save({**(so_far or {}), **self.state(within, noise)})
                 self._hide()

@@ -86,10 +86,6 @@ class StepBatches:
             yield batch
         self.cpu_s += time.process_time() - began
 
-    def state_dict(self) -> dict[str, Any]:
-        """Refused, as load_state_dict."""
-        raise SlimeError("a training of a study cannot be saved in its middle")
-
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Refused: a training of a study is done again whole.
 
