@@ -36,8 +36,8 @@ def test_every_window_is_dealt_once_in_the_shares_asked_for():
 
 
 def test_the_share_seen_counts_frames_to_predict_in_windows_trained_on():
-    # trained: frames 0, 2, 4 and 10, 12, 14; asked: 3 + 4 = 7, 8 + 4 = 12, and nothing of movie 2
-    trained, asked = [np.array([0, 10]), np.array([0])], [np.array([3, 8]), np.array([], int)]
+    # trained: frames 0, 2, 4 and 10, 12, 14; asked: 3 + 4 = 7, 6 + 4 = 10, and nothing of movie 2
+    trained, asked = [np.array([0, 10]), np.array([0])], [np.array([3, 6]), np.array([], int)]
     assert share_seen(trained, asked, SPEC) == 0.5
 
 

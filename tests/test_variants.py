@@ -56,7 +56,12 @@ def test_snapshots_are_left_out_unless_asked_for_and_training_ends_by_patience()
     impatient = OptimSpec(epochs=9, batch_size=4, lr=3.0, patience=1)
     found = train_net([movie], [CUT], WINDOW, NET, impatient)
     assert found.snapshots == {}
-    assert len(found.records) == found.records.val_loss.argmin() + 2 < 9
+    best = int(found.records.val_loss.argmin())
+    assert len(found.records) == best + 2 < 9  # the last epoch was not the best
+    val = WindowStream([movie], [CUT["val"]], WINDOW, batch_size=4)
+    kept, still = (evaluate(step, val).total() for step in (found.stepper, persistence))
+    expected = found.records.val_skill[best]
+    assert skill(kept, still, pool=True)[0, 0] == pytest.approx(expected, abs=1e-6)
 
 
 def test_splits_that_no_movie_has_are_named():
