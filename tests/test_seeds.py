@@ -223,6 +223,7 @@ def test_a_comparison_without_p_counts_for_none():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("n_seeds", "spread", "phi", "n"),
     [
@@ -236,29 +237,30 @@ def test_a_comparison_without_p_counts_for_none():
 def test_intervals_cover_the_truth_as_often_as_they_say(n_seeds, spread, phi, n):
     """AR(1) errors in time, shared by the seeds, and seeds that differ, with 10 blocks and more.
 
-    95 % nominally; 250 trials are sure to 1.4 % (one sigma). Few seeds beside few blocks are
+    95 % nominally; 200 trials are sure to 1.5 % (one sigma). Few seeds beside few blocks are
     Behrens' and Fisher's case, whose intervals cover up to 98 %.
     """
     rng, covered = np.random.default_rng(n_seeds), []
-    for trial in range(250):
+    for trial in range(200):
         tallies = seeds_of(n_seeds, n, rng, spread=spread, phi=phi)
         _, low, high, _ = one(combined(tallies, MSE, n_draws=200, seed=trial))
         if not math.isnan(low):
             covered.append(low <= 20 <= high)
-    assert len(covered) > 225
+    assert len(covered) > 180
     assert 0.92 <= np.mean(covered) <= 0.985
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     ("spread", "phi", "n"), [(0.0, 0.6, 300), (0.1, 0.9, 400), (1.0, 0.3, 100)]
 )
 def test_models_that_are_equal_are_told_apart_as_rarely_as_p_says(spread, phi, n):
-    """5 % nominally, at most 7 % wanted; the bound is that and one sigma of 250 trials, 1.4 %."""
+    """5 % nominally, at most 7 % wanted; the bound is that and one sigma of 200 trials, 1.5 %."""
     rng, wrong = np.random.default_rng(0), []
-    for trial in range(250):
+    for trial in range(200):
         ours, theirs = (seeds_of(3, n, rng, spread=spread, phi=phi) for _ in range(2))
         p = one(difference(ours, theirs, MSE, n_draws=200, seed=trial))[3]
         if not math.isnan(p):
             wrong.append(p < 0.05)
-    assert 0.01 <= np.mean(wrong) <= 0.084
+    assert 0.01 <= np.mean(wrong) <= 0.085

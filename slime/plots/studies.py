@@ -95,3 +95,83 @@ def lines_with_intervals(
     axes.legend(fontsize=8, frameon=False)
     tidy(axes)
     return axes
+
+
+def cost_lines(table: pd.DataFrame) -> Figure:
+    """Skill at lead 1 of every net over CPU-seconds and over operations, a row a world."""
+    rows = rows_where(table, score="skill")
+    worlds = list(dict.fromkeys(rows["world"]))
+    figure = Figure(figsize=(8.5, 2.9 * len(worlds) + 0.4), layout="constrained")
+    panels = figure.subplots(len(worlds), 2, squeeze=False)
+    costs = {"cpu_s": "CPU-seconds of training", "gflop_trained": "GFLOP of training"}
+    for line, world in zip(panels, worlds, strict=True):
+        own = rows_where(rows, world=world)
+        bottom = max(FLOOR, float(numbers_of(own, "value").min()) - 0.05)
+        for axes, (cost, label) in zip(line, costs.items(), strict=True):
+            lines_with_intervals(axes, own, cost, by="model", labels=(label, "skill, lead 1"))
+            axes.set_ylim(bottom, 1)
+            axes.set_xscale("log")
+            axes.set_title(world, fontsize=10)
+    return figure
+
+
+def rank_dots(places: pd.DataFrame, lead: int) -> Figure:
+    """Places by rollouts over places at lead 1, a panel a world; on the line they agree."""
+    worlds = list(dict.fromkeys(places["world"]))
+    figure = Figure(figsize=(3.4 * len(worlds), 3.4), layout="constrained")
+    for axes, world in zip(figure.subplots(1, len(worlds), squeeze=False)[0], worlds, strict=True):
+        own = rows_where(places, world=world)
+        own = rows_where(own, budget_s=numbers_of(own, "budget_s").max())
+        last = len(own)
+        axes.plot([1, last], [1, last], color="0.7", linewidth=1)
+        axes.plot(numbers_of(own, "near"), numbers_of(own, "far"), "o", color=BLUE, markersize=4)
+        for name, x, y in zip(
+            own["model"], numbers_of(own, "near"), numbers_of(own, "far"), strict=True
+        ):
+            axes.annotate(str(name), (float(x), float(y)), fontsize=7)
+        axes.set_xlim(0.5, last + 2)
+        axes.set_xlabel("place at lead 1")
+        axes.set_ylabel(f"place at lead {lead}")
+        axes.set_title(world, fontsize=10)
+        tidy(axes)
+    return figure
+
+
+def told_and_true(table: pd.DataFrame) -> Figure:
+    """The skill that each way of holding back reports (open) and that of the future (filled)."""
+    worlds = list(dict.fromkeys(table["world"]))
+    figure = Figure(figsize=(4.2 * len(worlds), 3.4), layout="constrained")
+    for axes, world in zip(figure.subplots(1, len(worlds), squeeze=False)[0], worlds, strict=True):
+        own = rows_where(table, world=world)
+        names = list(dict.fromkeys(zip(own["model"], own["way"], strict=True)))
+        for y, (model, way) in enumerate(reversed(names)):
+            both = rows_where(own, model=model, way=way)
+            told = numbers_of(rows_where(both, score="reported"), "value")[0]
+            true = numbers_of(rows_where(both, score="future"), "value")[0]
+            colour = BLUE if way == "later" else VERMILION
+            axes.plot([told, true], [y, y], color=colour, linewidth=1.6)
+            axes.plot(told, y, "o", color=colour, markerfacecolor="white", markersize=5)
+            axes.plot(true, y, "o", color=colour, markersize=5)
+        axes.axvline(0, color="0.6", linewidth=0.8)
+        labels = [f"{model}, {way}" for model, way in reversed(names)]
+        axes.set_yticks(range(len(names)), labels, fontsize=8)
+        axes.set_xlabel("skill: open, as reported; filled, of later frames", fontsize=9)
+        axes.set_title(world, fontsize=10)
+        tidy(axes)
+    return figure
+
+
+def interval_lines(table: pd.DataFrame) -> Figure:
+    """Skill over the interval used, a line an interval trained with, a panel a world."""
+    worlds = list(dict.fromkeys(table["world"]))
+    figure = Figure(figsize=(3.8 * len(worlds), 3.2), layout="constrained")
+    for axes, world in zip(figure.subplots(1, len(worlds), squeeze=False)[0], worlds, strict=True):
+        own = rows_where(table, world=world)
+        named = own.assign(net=[f"trained {n} apart" for n in own["trained"]])
+        labels = ("frames apart when used", f"skill, {table['lead'].max()} frames ahead")
+        lines_with_intervals(axes, named, "used", by="net", labels=labels)
+        axes.axhline(0, color="0.6", linewidth=0.8)
+        axes.set_ylim(bottom=max(-1.0, axes.get_ylim()[0]))
+        axes.set_xscale("log", base=2)
+        axes.set_title(world, fontsize=10)
+    return figure

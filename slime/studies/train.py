@@ -6,7 +6,7 @@ training later, not other.
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import Any
@@ -70,7 +70,7 @@ class StepBatches:
         cpu_s: processor seconds between the first batch asked for and the last step's end.
     """
 
-    def __init__(self, stream: WindowStream, n_steps: int):
+    def __init__(self, stream: Iterable[Batch], n_steps: int):
         self.stream, self.n_steps, self.n_windows = stream, n_steps, 0
         self.cpu_s, self.wait_s = 0.0, 0.0
         self._batches = self._endless()
@@ -167,9 +167,15 @@ def _key(trial: Trial, world: World) -> Mapping[str, Any]:
 
 
 def _train(world: World, trial: Trial, n_rounds: int, a_round: int, build: Builder | None) -> Cell:
-    stepper = new_stepper(world, trial, build)
     train = StepBatches(_train_windows(world, trial), a_round)
     val = windows(world, "val", trial.spec, batch_size=32)
+    return train_on(new_stepper(world, trial, build), train, val, trial, n_rounds)
+
+
+def train_on(
+    stepper: Stepper, train: StepBatches, val: Iterable[Batch], trial: Trial, n_rounds: int
+) -> Cell:
+    """Train in place, a round a look at validation: the best weights, and what it came to."""
     optim = OptimSpec(lr=trial.lr, epochs=n_rounds, batch_size=trial.batch_size)
     best = _weights(stepper)
     facts: dict[str, Any] = {
