@@ -95,6 +95,21 @@ def wandb_key(key: str) -> str:
     return f"val/{key[4:]}" if key.startswith("val_") else f"train/{key}"
 
 
+def default_entity() -> str:
+    """Whose runs are when nobody says so; asks wandb's server.
+
+    Raises:
+        SlimeError: there is no account, or no answer.
+    """
+    import wandb
+
+    try:
+        return str(wandb.Api(timeout=20).default_entity)
+    except Exception as error:  # wandb's client raises many kinds
+        told = " ".join(str(error).split())[:200]
+        raise SlimeError(f"wandb knows no account here ({told}): run wandb login first") from error
+
+
 def cut_metrics(run: Path, epochs: int) -> list[str]:
     """Keep the lines of the first `epochs` epochs: a resumed run makes the later ones again.
 

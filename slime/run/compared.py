@@ -74,7 +74,7 @@ def compare_runs(runs: Sequence[str | Path], spec: CompareSpec) -> Iterator[str]
         for name, rows in (("scores", every), ("results", table), ("contests", wins)):
             write_text(folder / f"{name}.csv", rows.to_csv(index=False))
         yield f"{folder / 'results.csv'} and contests.csv, scores.csv of each run beside it"
-    yield from _told(table, wins)
+    yield from told_lines(table, wins)
 
 
 def runs_in(words: Sequence[str | Path]) -> list[Path]:
@@ -125,7 +125,7 @@ def _folder(run: Path) -> str:
     return run.parent.name if (run.parent / SEEDS_FILE).is_file() else run.name
 
 
-def _told(table: pd.DataFrame, wins: pd.DataFrame) -> Iterator[str]:
+def told_lines(table: pd.DataFrame, wins: pd.DataFrame) -> Iterator[str]:
     """The pooled scores at lead 1, a line a model, and the contests of skill."""
     pooled = rows_where(table, movie="all", channel="all").to_dict("records")
     for model in dict.fromkeys(row["model"] for row in pooled if row["model"] != REFERENCE):

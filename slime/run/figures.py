@@ -32,6 +32,7 @@ from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.results import example_forecast
 from slime.rollout_scores import Observed
+from slime.run.examples import save_example
 from slime.run.facts import describe_run
 from slime.run.snapshots import load_snapshots
 from slime.stream import WindowStream
@@ -61,6 +62,7 @@ def draw_figures(
     save_figure(movie_frames(where.movies[0]), figures / "movie.png")
     save_figure(learning_curves(read_lines(run / "metrics.jsonl")), figures / "learning_curves.png")
     save_figure(forecast_strip(shown, leads, channel), figures / "strip.png")
+    save_example(run, shown, leads, channel)
     rollout_gif(figures / "rollout.gif", shown, channel)
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     skill_by_lead(figure.add_subplot(), scores, where.name, net=best.net.kind, lead_s=shown.lead_s)
