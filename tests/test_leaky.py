@@ -5,9 +5,14 @@ import xarray as xr
 
 from slime.errors import SlimeError
 from slime.fit import evaluate, persistence
+from slime.nets import build_net
+from slime.optim import OptimSpec
+from slime.scale import Standardizer
 from slime.split import Split
+from slime.stepper import Stepper
 from slime.stream import WindowStream
 from slime.studies.leaky import ChosenWindows, deal_windows, joined, share_seen
+from slime.variants import train_on
 from slime.windows import WindowSpec, window_starts
 
 SPEC = WindowSpec(n_in=2, n_out=1, step=2)  # spans 5 frames
@@ -88,3 +93,21 @@ def test_joined_splits_hold_the_gap_between():
     assert (both.start, both.stop) == (0, 12)
     with pytest.raises(SlimeError, match="'train' does not follow 'val'"):
         joined(cut, "val", "train")
+
+
+def test_a_net_is_trained_on_chosen_windows_as_on_a_stream():
+    films = [movie.assign_coords(channel=["light"]) for movie in movies()]
+    held = [window_starts(split, SPEC) for split in SPLITS]
+    scale = Standardizer.fit(films, [Split("a", 1, 12), SPLITS[1]])
+    batches = {
+        "chosen": ChosenWindows(films, SPLITS, SPEC, held, batch_size=5),
+        "streamed": WindowStream(films, [Split("a", 1, 12), SPLITS[1]], SPEC, batch_size=5),
+    }
+    found = {}
+    for name, train in batches.items():
+        torch.manual_seed(0)
+        net = build_net("patch_mlp", n_in=2, channels=1, width=4, depth=2)
+        stepper = Stepper(scale, net, n_in=2)
+        found[name] = train_on(train, batches["streamed"], stepper, OptimSpec(epochs=2)).records
+    numbers = ["train_loss", "val_loss", "step"]
+    assert found["chosen"][numbers].equals(found["streamed"][numbers])
