@@ -15,6 +15,7 @@ from baselines.flow import FlowAdvection
 from baselines.persistence import Persistence
 from baselines.phase import PhaseExtrapolation
 from baselines.ridge import Ridge
+from baselines.toys import TOYS, toy_fits
 from slime.prepare import without_gap
 from slime.progress import Progress
 from slime.scale import Standardizer
@@ -47,6 +48,7 @@ BASELINES = (
     "hankel_dmd",
     "flow",
     "phase",
+    *TOYS,
 )
 
 
@@ -80,8 +82,9 @@ def fit_baselines(
 
     Persistence, drift and climatology; a linear law of a pixel's own past (pixel_ar) and of its
     neighbourhood's (ridge), of a movie's patterns (dmd) and of these over several frames
-    (hankel_dmd); motion that goes on (flow), waves that go on (phase). They read as many frames as
-    the net where they can read several, two where they need two.
+    (hankel_dmd); motion that goes on (flow), waves that go on (phase); the nets of the toy
+    exercises, trained in a second or two (toy_linear, toy_mlp, toy_cnn). They read as many frames
+    as the net where they can read several, two where they need two.
 
     Args:
         train_splits, val_splits: for each movie its frames, None where it has none. The ridge
@@ -129,6 +132,16 @@ def fit_baselines(
         "flow": FlowAdvection,
         "phase": partial(PhaseExtrapolation.fit, movies, train_splits, n_in=two.n_in, **by_movie),
     }
+    toys = toy_fits(
+        (train, train_frames),
+        val if val[0] else None,
+        spec,
+        scale,
+        memory_budget=memory_budget,
+        seed=seed,
+    )
+    for name, fitted in toys.items():
+        fits[name] = lambda fitted=fitted: fitted().to(device)
     n = len(BASELINES)
     names = progress(BASELINES, n, "fitting baselines") if progress else BASELINES
     return {name: fits[name]() for name in names}

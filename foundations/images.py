@@ -57,10 +57,10 @@ def dots_and_rings(
     return Images(pixels, torch.from_numpy(labels[rows]), rows)
 
 
-def tiny_cnn() -> nn.Module:
-    """Two convolutions with pools, a hidden layer with dropout, two outputs."""
+def tiny_cnn(channels: int = 1, n_out: int = 2, *, dropout: float = 0.2) -> nn.Module:
+    """Two convolutions with pools, a hidden layer with dropout, and outputs."""
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1),
+        nn.Conv2d(channels, 8, 3, padding=1),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Conv2d(8, 16, 3, padding=1),
@@ -69,8 +69,8 @@ def tiny_cnn() -> nn.Module:
         nn.Flatten(),
         nn.Linear(256, 32),
         nn.ReLU(),
-        nn.Dropout(0.2),
-        nn.Linear(32, 2),
+        nn.Dropout(dropout),
+        nn.Linear(32, n_out),
     )
 
 

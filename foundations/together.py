@@ -156,6 +156,8 @@ def _by_func(layer: nn.Module, weights: Weights, x: Tensor) -> Tensor:
     def one(weights: Weights, x: Tensor) -> Tensor:
         return functional_call(layer, weights, (x,))
 
+    if len(x) == 1:  # a net alone needs none of vmap, whose first call takes a second
+        return one({name: w[0] for name, w in weights.items()}, x[0])[None]
     return vmap(one, randomness="different")(weights, x)
 
 

@@ -269,7 +269,7 @@ def test_every_baseline_is_fitted_and_reads_what_it_says():
         [movie], [Split("train", 0, 80)], WindowSpec(3), val_splits=[Split("val", 85, 120)]
     )
     assert tuple(fitted) == BASELINES
-    assert [b.n_in for b in fitted.values()] == [1, 2, 1, 3, 3, 1, 3, 2, 3]
+    assert [b.n_in for b in fitted.values()] == [1, 2, 1, 3, 3, 1, 3, 2, 3, 3, 3, 3]
     for baseline in fitted.values():
         past = past_of(movie, 99, baseline.n_in)
         assert baseline.for_movie(0)(past).shape == (1, 2, 6, 7)
