@@ -65,6 +65,19 @@ def erratum_text(erratum: Erratum) -> str:
     )
 
 
+def outcome_text(outcome: Outcome) -> str:
+    """Rows and errata of one exercise, a line a row, for a page that shows it alone."""
+    width = max(len(row.name) for row in outcome.rows)
+    told = [
+        f"{row.name:{width}}  {figure_text(row)}"
+        + (f"  (reference {row.reference})" if row.reference else "")
+        + f"  [{band_text(row)}]"
+        + ("" if row.passed else "  OUT")
+        for row in outcome.rows
+    ]
+    return "\n".join([*told, *(erratum_text(erratum) for erratum in outcome.errata)])
+
+
 def count_text(n_out: int, n_rows: int) -> str:
     """The last line: how many rows lie out of their band."""
     return f"{n_out} of {n_rows} rows out of their band"

@@ -8,7 +8,7 @@ from foundations import __main__ as command
 from foundations import registry
 from foundations.exercise import Erratum, Exercise, Outcome, Row, exactly
 from foundations.registry import UnknownExerciseError, exercise
-from foundations.table import band_text, erratum_text, figure_text
+from foundations.table import band_text, erratum_text, figure_text, outcome_text
 
 
 def a_line(figure: Figure) -> None:
@@ -144,3 +144,11 @@ def test_no_two_exercises_have_one_number(monkeypatch):
 def test_an_erratum_tells_both_figures():
     said = erratum_text(Erratum("a", 0.123456, "b", "c", 7.0))
     assert said.splitlines() == ["erratum: a: 0.1235", "  wrong: b", "  right: c: 7"]
+
+
+def test_an_outcome_alone_tells_rows_and_errata(three):
+    assert (
+        outcome_text(three["X1"].run()) == "fits  0.6000 ± 0.1414  (reference 0.61)  [0.4 to 0.8]"
+    )
+    assert outcome_text(three["X2"].run()).splitlines()[0].endswith("[0.4 to 0.8]  OUT")
+    assert "erratum: took the last: 3" in outcome_text(three["X3"].run())
