@@ -132,10 +132,10 @@ def axis_correlations(
 
 
 def turned_correlations(
-    model: Noisy, cov: Float[Tensor, "*batch d d"], n_turns: int = 181
+    model: Noisy, cov: Float[Tensor, "*batch d d"]
 ) -> Float[Tensor, "turn *batch 2"]:
     """The axis correlations of W R for rotations R by 0 to 180 degrees, all of one likelihood."""
-    angle = torch.linspace(0, math.pi, n_turns, dtype=model.w.dtype)
+    angle = torch.linspace(0, math.pi, 181, dtype=model.w.dtype)
     cos, sin = angle.cos(), angle.sin()
     turns = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
     return torch.stack([axis_correlations(model.w @ r, principal_axes(cov)) for r in turns])
@@ -232,15 +232,13 @@ def _picture(
             left.semilogy(steps, curves[:, 0], color=f"C{i}", lw=0.6, label=f"n = {n}")
             left.semilogy(steps, curves[:, 1:], color=f"C{i}", lw=0.6, alpha=0.3)
         left.axhline(1e-3, color="0.5", ls=":")
-        left.set(xlabel="step", ylabel="largest angle to PCA's plane (rad)")
+        bare(left).set(xlabel="step", ylabel="largest angle to PCA's plane (rad)")
         left.legend(frameon=False)
         degrees = torch.linspace(0, 180, len(turned))
         for axis, style in enumerate(("-", "--")):
             right.plot(degrees, turned[:, 0, axis], style, color="C1", label=f"axis {axis + 1}")
-        right.set(xlabel="columns of one solution turned by (deg)", ylabel="axis correlation")
+        bare(right).set(xlabel="columns of one solution turned by (deg)", ylabel="axis correlation")
         right.legend(frameon=False)
-        for axes in (left, right):
-            bare(axes)
 
     return draw
 

@@ -4,22 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from foundations.cnn import fitted
 from foundations.images import clean_images, dots_and_rings, parted, tiny_cnn
 from foundations.too_good import (
-    accuracy,
     against_shuffled,
-    beginnings,
     brightness_alone,
     clean_twins,
     exact_twins,
     few_filters,
-    fit_cnn,
     fresh_net,
     near_twins,
     pixels_alone,
-    shuffled_labels,
-    smaller_net,
 )
 
 
@@ -88,30 +82,3 @@ def test_a_smaller_net_has_the_filters_asked_for():
     net = few_filters(3)
     assert net(torch.zeros(5, 1, 16, 16)).shape == (5, 2)
     assert sum(p.numel() for p in net.parameters()) == 3 * 9 + 3 + 2 * (64 * 3) + 2
-
-
-@pytest.mark.slow
-def test_a_second_call_begins_where_the_first_ended():
-    made = beginnings(seed=0)
-    assert made.second_call[0] == fitted(0).accuracies["val"][-1] > 0.99
-    assert made.fresh[0] < 0.8
-
-
-@pytest.mark.slow
-def test_one_filter_is_enough():
-    assert smaller_net(dots_and_rings(), 1) > 0.98
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_net_is_perfect_and_knows_nothing_of_shuffled_labels(seed):
-    images = dots_and_rings(seed=seed)
-    train, _, test = parted(len(images), seed=seed)
-    before = torch.get_rng_state()
-    net = fit_cnn(images.pixels[train], images.labels[train], seed=seed)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert accuracy(images.pixels, net.predict(images.pixels[test]), images.labels[test]) > 0.99
-    on_shuffled, _ = shuffled_labels(images, seed=seed)
-    # chance on 375 images: 0.5, standard error 0.026
-    assert 0.42 < on_shuffled.figure < 0.58
-    assert on_shuffled.passed
