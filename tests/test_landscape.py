@@ -17,7 +17,7 @@ from slime.landscape import filter_normalised_direction, loss_line, loss_plane
 from slime.landscape.directions import inner_product
 from slime.landscape.surface import centred_axis
 from slime.scale import Standardizer
-from slime.score import mse, tally_windows
+from slime.score import horizon, mse, tally_windows
 from slime.stepper import Stepper, rollout, weights_hash
 from slime.stream import Batch
 
@@ -607,3 +607,51 @@ def test_directions_that_do_not_fit_the_net_are_refused(change, says):
     with pytest.raises(SlimeError, match="no step for"):
         loss_line(stepper, make_batches(), direction={})
     assert state_of(stepper) == before
+
+
+# --- other losses, other precision ---
+
+
+@pytest.mark.parametrize("kind", ["cnn", "frame_mlp"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_horizon_on_a_plane_is_the_score_of_that_name(kind, masked):
+    stepper, batches = make_stepper(kind), make_batches((4, 3), masked=masked)
+    for b in batches:  # a truth that stays near what was given, so that some horizons are long
+        rng = torch.Generator().manual_seed(len(b.start))
+        noise = torch.randn(b.future.shape, generator=rng) * torch.tensor([3.0, 0.4])[:, None, None]
+        b.future.copy_(b.past[:, -1:] + noise)
+    how = {"loss": "horizon_0.75", "lead": 3, "n_points": 3, "radius": 1.0, "micro_batch": 2}
+    plane = loss_plane(stepper, batches, seed=2, **how)
+    d1, d2 = (filter_normalised_direction(stepper.net, (2, i)) for i in (0, 1))
+
+    def scored(a, b):
+        there = moved(stepper, (a, d1), (b, d2)).eval()
+        with torch.no_grad():
+            tally = sum(
+                tally_windows(rollout(there, w.past, 3), w.future, w.mask, w.movie, w.start)
+                for w in batches
+            )
+        return np.median(horizon(tally, 0.75)[0])
+
+    axis = centred_axis(3, 1.0)
+    assert plane.values.tolist() == [[scored(a, b) for b in axis] for a in axis]
+    assert len(np.unique(plane.values)) > 1
+    assert (plane.name, plane.attrs["units"]) == ("horizon_0.75", "frames")
+
+
+def test_bfloat16_is_an_option_that_tells_its_error():
+    stepper, batches = make_stepper(), make_batches()
+    full = loss_plane(stepper, batches, n_points=5, seed=3)
+    half = loss_plane(stepper, batches, n_points=5, seed=3, precision="bfloat16")
+    at = np.ix_([0, 2, 4], [0, 2, 4])
+    error = np.abs(half.values - full.values)[at] / full.values[at]
+    assert 1e-6 < half.attrs["bfloat16_error"] < 0.1
+    assert half.attrs["bfloat16_error"] == pytest.approx(error.max(), rel=1e-3)
+    assert "bfloat16_error" not in full.attrs
+    assert (full.attrs["precision"], half.attrs["precision"]) == ("float32", "bfloat16")
+
+
+@pytest.mark.parametrize("loss", ["mae", "horizon_", "horizon_1.5", "horizon_high"])
+def test_a_loss_that_there_is_not_is_refused(loss):
+    with pytest.raises(SlimeError, match=f"loss='{loss}' is neither mse nor a horizon"):
+        loss_line(make_stepper(), make_batches(), loss=loss)

@@ -174,6 +174,69 @@ def test_nets_that_do_not_fit_are_refused():
         trajectory_plane(one, dict.fromkeys((1, 2, 3), one.state_dict()), batches)
 
 
+# --- statistics of normalisation layers ---
+
+
+class Normed(nn.Module):
+    def __init__(self, mean, variance):
+        super().__init__()
+        self.norm = nn.BatchNorm2d(C, affine=False)
+        self.weight = nn.Parameter(torch.ones(1, 1))
+        self.norm.running_mean.fill_(mean)
+        self.norm.running_var.fill_(variance)
+
+    def forward(self, past):
+        return self.weight * self.norm(past[:, -1])
+
+
+def normed(mean, variance, weight=1.0):
+    scale = Standardizer(torch.zeros(C), torch.ones(C), torch.ones(C))
+    stepper = Stepper(scale, Normed(mean, variance), head="direct").double()
+    with torch.no_grad():
+        stepper.net.weight.fill_(weight)
+    return stepper
+
+
+def test_statistics_go_along_between_two_nets_and_stay_above_0_beyond():
+    one, other = normed(1.0, 4.0, weight=1.0), normed(5.0, 0.01, weight=2.0)
+    other.net.norm.num_batches_tracked += 7
+    batches, seen = make_batches((2,)), []
+
+    def watched(points):
+        for point in points:
+            yield point
+            norm = one.net.norm
+            seen.append((norm.running_mean[0].item(), norm.running_var[0].item()))
+
+    before = copy.deepcopy(one.state_dict())
+    line = loss_between(one, other.state_dict(), batches, n_points=3, beyond=0.5, progress=watched)
+    # half a way: means by 2, variances by a factor of sqrt(0.01 / 4) = 1 / 20
+    means, variances = [-1, 1, 3, 5, 7], [80, 4, 0.2, 0.01, 0.0005]
+    assert np.array(seen) == pytest.approx(np.stack([means, variances], axis=1))
+    assert line.values[1] == pytest.approx(own_loss(one, batches), rel=1e-9)
+    assert line.values[3] == pytest.approx(own_loss(other, batches), rel=1e-6)  # float32 frames
+    half = own_loss(normed(3.0, 0.2, weight=1.5), batches)
+    assert line.values[2] == pytest.approx(half, rel=1e-6)
+    assert "interpolated" in line.attrs["norm_statistics"]
+    assert all(torch.equal(v, before[k]) for k, v in one.state_dict().items())
+
+
+def test_a_plane_through_nets_with_statistics_meets_each_net():
+    nets = [normed(0.0, 1.0), normed(1.0, 2.0), normed(-1.0, 0.5)]
+    for i, net in enumerate(nets):  # three nets need two weights at least
+        net.net.shift = nn.Parameter(torch.tensor([[float(i == 2)]], dtype=torch.float64))
+        with torch.no_grad():
+            net.net.weight.fill_(1 + (i == 1))
+    batches = make_batches((2,))
+    plane = plane_through(nets[0], [n.state_dict() for n in nets[1:]], batches, n_points=11)
+    assert plane.attrs["net_loss"] == pytest.approx([own_loss(n, batches) for n in nets], rel=1e-6)
+    # the second lies at alpha 1, beta 0: 4 of 5 steps to 1.25
+    assert plane.attrs["net_alpha"] == pytest.approx([0, 1, 0])
+    at_second = float(plane.isel(alpha=9, beta=5))
+    assert float(plane["alpha"][9]) == pytest.approx(1)
+    assert at_second == pytest.approx(plane.attrs["net_loss"][1], rel=1e-9)
+
+
 # --- cells that are kept ---
 
 

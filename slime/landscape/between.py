@@ -1,7 +1,8 @@
 """Lines and planes through several trained nets: other runs, or one run's way through its training.
 
-Unlike random directions these move every parameter, biases and a head's gate too. Buffers stay, and
-must be the same in all: a net half way between two scales stands for nothing.
+Unlike random directions these move every parameter, biases and a head's gate too, and statistics of
+normalisation layers go along (slime.landscape.norms). Other buffers stay, and must be the same in
+all: a net half way between two scales stands for nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +18,7 @@ from torch import Tensor
 from slime.errors import SlimeError
 from slime.landscape.directions import Direction, inner_product
 from slime.landscape.loss import HeldWindows, Precision, hold_windows, left_as_found, loss_now
+from slime.landscape.norms import TOLD, Steps, counts, statistics, statistics_between
 from slime.landscape.surface import Progress, centred_axis, loss_surface
 from slime.stepper import Stepper, weights_hash
 from slime.stream import Batch
@@ -59,9 +61,10 @@ def loss_between(
     more = round(beyond * (n_points - 1))
     axis = np.arange(-more, n_points + more) / (n_points - 1)
     step = difference(one, other)
+    norms = _norms(one, [other])
     line = loss_surface(
-        one, windows, {"alpha": (axis, step)}, progress, moving=one, keep=keep
-    ).assign_attrs(_of_others([other]))
+        one, windows, {"alpha": (axis, step)}, progress, moving=one, norms=norms, keep=keep
+    ).assign_attrs({**_of_others([other]), **_told(norms)})
     line.attrs["distance"] = line.attrs.pop("alpha_norm")
     line.attrs["directions"] = "from one net to another"
     if windows.threshold is None:
@@ -111,8 +114,13 @@ def plane_through(
     if height <= 1e-6 * max(_norm(second), length):
         raise SlimeError("the three nets lie on one line: they span no plane")
     v = {name: step / height for name, step in across.items()}
+    norms = _norms(one, others)
+    if norms is not None:
+        to_first, to_second = norms
+        u_norms = _combined([to_first], [1 / length])
+        norms = [u_norms, _combined([to_second, u_norms], [1 / height, -along / height])]
     places = np.array([[0, 0], [length, 0], [along, height]])
-    plane = _about(one, windows, (u, v), places, n_points, progress, keep)
+    plane = _about(one, windows, (u, v), places, n_points, progress, keep, norms=norms)
     return plane.assign_attrs(
         **_of_others(others),
         **_own(one, windows, [one.state_dict(), *others], places, "net"),
@@ -159,12 +167,16 @@ def trajectory_plane(
     if values[-2] <= 1e-12 * max(values[-1], np.finfo(float).tiny):
         raise SlimeError("the snapshots lie on one line with the trained net: no plane holds them")
     axes: list[Direction] = []
+    norms = _norms(trained, list(snapshots.values()))
+    of_axes = []
     for value, vector in ((values[-1], vectors[:, -1]), (values[-2], vectors[:, -2])):
         # a component's sign is free: the first snapshot lies on the positive side
         shares = vector * (1 if vector[0] >= 0 else -1) / np.sqrt(value)
         axes.append(_combined(steps, shares))
+        of_axes += [_combined(norms, shares)] if norms is not None else []
     places = np.array([[_inner(step, axis) for axis in axes] for step in steps])
-    plane = _about(trained, windows, axes, places, n_points, progress, keep)
+    norms = of_axes or None
+    plane = _about(trained, windows, axes, places, n_points, progress, keep, norms=norms)
     return plane.assign_attrs(
         **_own(trained, windows, list(snapshots.values()), places, "snapshot"),
         snapshot_epoch=[int(epoch) for epoch in snapshots],
@@ -185,7 +197,8 @@ def difference(one: Stepper, other: State, *, same: bool = False) -> Direction:
     own, weights = one.state_dict(), dict(one.named_parameters())
     if {n: t.shape for n, t in own.items()} != {n: t.shape for n, t in other.items()}:
         raise SlimeError("the nets are not of one shape: nothing lies between them")
-    for name in own.keys() - weights.keys():
+    free = statistics(one).keys() | counts(one)
+    for name in own.keys() - weights.keys() - free:
         if not torch.equal(own[name], other[name].to(own[name])):
             raise SlimeError(
                 f"the nets differ in {name}, which is fitted and not trained: they were given "
@@ -205,6 +218,8 @@ def _about(
     n_points: int,
     progress: Progress | None,
     keep: Path | str | None,
+    *,
+    norms: Sequence[Steps] | None,
 ) -> xr.DataArray:
     """A plane about a net that reaches beyond all places, on each axis as far as it must."""
     reach = MARGIN * np.abs(places).max(axis=0)
@@ -212,7 +227,8 @@ def _about(
         name: (centred_axis(n_points, float(far)), axis)
         for name, far, axis in zip(("alpha", "beta"), reach, axes, strict=True)
     }
-    plane = loss_surface(one, windows, grid, progress, moving=one, keep=keep)
+    plane = loss_surface(one, windows, grid, progress, moving=one, norms=norms, keep=keep)
+    plane.attrs |= _told(norms)
     for name in grid:
         plane[name].attrs["long_name"] = f"distance in weights along {name}"
     return plane
@@ -230,8 +246,8 @@ def _own(
     weights = dict(one.named_parameters())
     with left_as_found(one):
         for state in states:
-            for name, weight in weights.items():
-                weight.copy_(state[name])
+            for name, tensor in {**weights, **statistics(one)}.items():
+                tensor.copy_(state[name])
             losses.append(loss_now(one, windows))
     return {
         f"{what}_alpha": places[:, 0].tolist(),
@@ -252,7 +268,18 @@ def _norm(one: Direction) -> float:
     return float(np.sqrt(_inner(one, one)))
 
 
-def _combined(steps: Sequence[Direction], shares: Float[np.ndarray, " nets"]) -> Direction:
+def _norms(one: Stepper, others: Sequence[State]) -> list[Steps] | None:
+    """What leads to each other net's statistics; None where there are none."""
+    return [statistics_between(one, other) for other in others] if statistics(one) else None
+
+
+def _told(norms: Sequence[Steps] | None) -> dict[str, str]:
+    return {} if norms is None else {"norm_statistics": TOLD}
+
+
+def _combined(
+    steps: Sequence[Direction], shares: Sequence[float] | Float[np.ndarray, " nets"]
+) -> Direction:
     return {
         name: torch.stack(
             [float(share) * step[name] for share, step in zip(shares, steps, strict=True)]

@@ -24,6 +24,7 @@ from slime.landscape.loss import (
     left_as_found,
     loss_now,
 )
+from slime.landscape.norms import Followed, Steps
 from slime.stepper import Stepper, weights_hash
 from slime.stream import Batch
 
@@ -139,6 +140,7 @@ def loss_surface(
     progress: Progress | None = None,
     *,
     moving: nn.Module | None = None,
+    norms: Sequence[Steps] | None = None,
     keep: Path | str | None = None,
 ) -> xr.DataArray:
     """The loss at every point of a grid about the weights of a net.
@@ -146,6 +148,7 @@ def loss_surface(
     Args:
         axes: by name, the values along the axis and the direction that they multiply.
         moving: whose parameters the directions move: `stepper.net` where it is not given.
+        norms: for each axis what it adds to the statistics of normalisation layers, if anything.
         keep: a file in which cells are kept as they are computed.
     """
     moving = stepper.net if moving is None else moving
@@ -158,12 +161,15 @@ def loss_surface(
     with ExitStack() as stack:
         cells = None
         if keep is not None:
-            cells = stack.enter_context(KeptCells(Path(keep), _identity(attrs, values, steps)))
+            told = _identity(attrs, values, steps)
+            told["norms"] = [weights_hash(axis) for axis in norms or []]
+            cells = stack.enter_context(KeptCells(Path(keep), told))
             for point, loss in cells.known.items():
                 losses[point] = loss
             points = [point for point in points if point not in cells.known]
         kept = stack.enter_context(left_as_found(stepper))
         trained, along = [kept[w] for w in weights], list(steps.values())
+        followed = Followed(stepper, norms) if norms is not None else None
         plain = moving is stepper.net and (windows.loss, windows.precision) == ("mse", "float32")
         leaves = linear_leaves(stepper, windows) if plain else None
         last = [*values.values()][-1]
@@ -174,6 +180,8 @@ def loss_surface(
 
         def loss_at(point: Point, windows: HeldWindows) -> float:
             _place(weights, trained, list(zip(sizes_at(point), along, strict=True)))
+            if followed is not None:
+                followed.place(sizes_at(point))
             return loss_now(stepper, windows)
 
         for point in progress(points) if progress else points:
