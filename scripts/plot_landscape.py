@@ -7,10 +7,13 @@ the Hessian's spectrum. A grid that was stopped goes on. --help lists every key.
 from collections.abc import Sequence
 from pathlib import Path
 
+import xarray as xr
+
 from slime.arguments import wants_help
 from slime.command import run_command
 from slime.plots import save_figure
 from slime.plots.landscape_lines import landscape_figures
+from slime.plots.landscape_page import landscape_page
 from slime.progress import bar
 from slime.run.landscapes import draw_grids, help_text, open_runs, parse_words, save_grids
 
@@ -25,8 +28,12 @@ def main(words: Sequence[str]) -> int:
     grids = draw_grids(open_runs(paths, asked, progress=bar), asked, out, progress=bar)
     for store, text in save_grids(grids, asked, out):
         print(f"{store}: {text}")
-    for name, figure in landscape_figures(asked.kind, grids).items():
+    for name, figure in landscape_figures(asked.label, grids).items():
         print(save_figure(figure, out / f"{name}.png"))
+    for name, grid in grids.items() if asked.html else ():
+        if isinstance(grid, xr.DataArray) and grid.ndim == 2:
+            page = out / f"{asked.label}-{name}.html"
+            print(landscape_page(grid, page, title=f"Loss landscape of {name}"))
     return 0
 
 

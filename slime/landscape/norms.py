@@ -30,8 +30,9 @@ class Followed:
     def place(self, sizes: Sequence[float]) -> None:
         """Set the statistics so far along each axis, from the net's own each time."""
         for name, buffer in self.buffers.items():
-            step = sum(size * axis[name] for size, axis in zip(sizes, self.axes, strict=True))
             own = self.own[name]
+            steps = (size * axis[name] for size, axis in zip(sizes, self.axes, strict=True))
+            step = sum(steps, start=torch.zeros_like(own))
             # the factor of a variance: exactly 1 where nothing moves
             buffer.copy_(own * torch.exp(step) if _is_variance(name) else own + step)
 

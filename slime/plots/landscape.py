@@ -19,7 +19,8 @@ def landscape_contour(
 ) -> Axes:
     """Contours of a loss plane with axes ("alpha", "beta"), levels evenly spaced in the logarithm.
 
-    The centre (the trained net) is marked, and the lowest cell where that is another one. Cells
+    The centre (the trained net) is marked, and the lowest cell where that is another one (of a
+    horizon, the highest). Cells
     without a finite loss are hatched and counted. `scale` is the lowest and highest loss of the
     colours, where several planes share them.
     """
@@ -36,7 +37,7 @@ def landscape_contour(
         bar = _draw_contours(axes, alpha, beta, np.ma.masked_where(~finite, loss), scale)
         units = f" ({plane.attrs['units']})" if plane.attrs.get("units") else ""
         bar.set_label(f"{plane.attrs.get('long_name', plane.name or 'loss')}{units}")
-        _mark_lowest(axes, alpha, beta, loss)
+        _mark_best(axes, alpha, beta, loss, upwards=plane.attrs.get("units") == "frames")
     else:
         axes.text(alpha.mean(), beta.mean(), "no finite loss", ha="center", va="bottom")
     axes.plot(0, 0, "*", color=ORANGE, markeredgecolor="black", markersize=14, label="trained net")
@@ -73,18 +74,21 @@ def _contour_levels(loss: Float[np.ndarray, " cells"]) -> tuple[Normalize, np.nd
     return LogNorm(levels[0], levels[-1]), levels
 
 
-def _mark_lowest(
+def _mark_best(
     axes: Axes,
     alpha: Num[np.ndarray, " alpha"],
     beta: Num[np.ndarray, " beta"],
     loss: Float[np.ndarray, "beta alpha"],
+    *,
+    upwards: bool,
 ) -> None:
+    sign, word = (-1, "highest") if upwards else (1, "lowest")
     row, column = np.unravel_index(
-        np.nanargmin(np.where(np.isfinite(loss), loss, np.nan)), loss.shape
+        np.nanargmin(np.where(np.isfinite(loss), sign * loss, np.nan)), loss.shape
     )
     x, y = float(alpha[column]), float(beta[row])
     if (x, y) != (0.0, 0.0):
-        label = f"lowest cell: {number_text(float(loss[row, column]))} at ({x:.2g}, {y:.2g})"
+        label = f"{word} cell: {number_text(float(loss[row, column]))} at ({x:.2g}, {y:.2g})"
         axes.plot(x, y, "P", color="white", markeredgecolor="black", markersize=9, label=label)
 
 

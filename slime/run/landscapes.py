@@ -22,6 +22,7 @@ from slime.landscape import (
     plane_through,
     trajectory_plane,
 )
+from slime.landscape.loss import Precision, check_loss
 from slime.prepare import Prepared, prepare
 from slime.progress import Progress
 from slime.run.folder import hash_of
@@ -48,18 +49,30 @@ class LandscapeWords:
     )
     points: int = setting(21, "points a side; odd about a net")
     radius: float = setting(1.0, "how far along random directions, in their lengths")
-    lead: int = setting(1, "frames ahead at which the loss is taken")
+    loss: str = setting("mse", "or horizon_0.8: frames until the correlation falls below 0.8")
+    lead: int = setting(1, "frames ahead at which the loss is taken; the longest horizon")
+    precision: Precision = setting("float32", "bfloat16 is faster, and tells its error")
     windows: int = setting(64, "windows that it is taken over; 0 takes all")
     split: Literal["train", "val"] = setting("val", "of which split; test stays closed")
     seed: int = setting(0, "of directions, probes and the choice of windows")
     probes: int = setting(16, "random vectors for trace and density")
     out: str | None = setting(None, "a folder; RUN/landscapes of the first run by default")
+    html: bool = setting(False, "of planes also a page that turns under the mouse")
     device: str = setting("auto", "auto takes cuda, then mps, then cpu")
+
+    @property
+    def label(self) -> str:
+        """What files are named by: the kind, with the loss where it is not the one-step error."""
+        plain = (self.loss, self.lead) == ("mse", 1)
+        return self.kind if plain else f"{self.kind}-{self.loss}-lead{self.lead}"
 
     def __post_init__(self) -> None:
         for name, least in (("points", 3), ("lead", 1), ("windows", 0), ("probes", 0)):
             if getattr(self, name) < least:
                 raise SlimeError(f"{name}={getattr(self, name)} must be at least {least}")
+        check_loss(self.loss, self.precision)
+        if self.loss != "mse" and (self.kind == "hessian" or self.axes == "hessian"):
+            raise SlimeError(f"loss={self.loss} has no Hessian: it moves in steps")
 
 
 def help_text() -> str:
@@ -200,8 +213,9 @@ def _how(name: str, asked: LandscapeWords, out: Path, progress: Progress | None)
     def watched(points: Sequence[Any]) -> Any:
         return progress(points, len(points), f"{asked.kind} of {name}") if progress else points
 
-    keep = out / f".{asked.kind}-{name}.cells.jsonl"
-    return {"lead": asked.lead, "keep": keep, "progress": watched}
+    keep = out / f".{asked.label}-{name}.cells.jsonl"
+    loss = {"lead": asked.lead, "loss": asked.loss, "precision": asked.precision}
+    return {**loss, "keep": keep, "progress": watched}
 
 
 def save_grids(
@@ -210,14 +224,14 @@ def save_grids(
     """Each grid as a zarr store, whole before it gets its name, and a line of what it says."""
     told = []
     for name, grid in grids.items():
-        store = out / f"{asked.kind}-{name}.zarr"
+        store = out / f"{asked.label}-{name}.zarr"
         data = grid.to_dataset(name="loss") if isinstance(grid, xr.DataArray) else grid
-        aside = out / f".{asked.kind}-{name}.aside.zarr"
+        aside = out / f".{asked.label}-{name}.aside.zarr"
         shutil.rmtree(aside, ignore_errors=True)
         data.to_zarr(aside, mode="w", consolidated=False)
         shutil.rmtree(store, ignore_errors=True)
         aside.rename(store)
-        (out / f".{asked.kind}-{name}.cells.jsonl").unlink(missing_ok=True)
+        (out / f".{asked.label}-{name}.cells.jsonl").unlink(missing_ok=True)
         told.append((store, _summary(grid)))
     return told
 
@@ -238,4 +252,6 @@ def _summary(grid: xr.DataArray | xr.Dataset) -> str:
         text += f", barrier {grid.attrs['barrier']:.4g}"
     if all(0 in grid[name] for name in grid.dims):
         text += f", {float(grid.sel(dict.fromkeys(grid.dims, 0))):.4g} at the net itself"
+    if "bfloat16_error" in grid.attrs:
+        text += f", bfloat16 off by {grid.attrs['bfloat16_error']:.1g} at most where compared"
     return text + (f", {lost} cells not finite" if lost else "")
