@@ -28,7 +28,11 @@ from slime.nets import NetKind, build_net
 from slime.scale import Standardizer
 from slime.stepper import Stepper
 
-KINDS = (*get_args(NetKind), "batch_norm")
+QUICK = ("frame_mlp", "cnn", "batch_norm")
+KINDS = [
+    *QUICK,
+    *(pytest.param(k, marks=pytest.mark.slow) for k in get_args(NetKind) if k not in QUICK),
+]
 
 
 class Normed(nn.Module):
@@ -281,7 +285,7 @@ def numbers_in_memory() -> int:
     return sum(storages.values()) // 4
 
 
-@pytest.mark.parametrize("kind", ["cnn", "frame_mlp"])
+@pytest.mark.parametrize("kind", ["frame_mlp", pytest.param("cnn", marks=pytest.mark.slow)])
 def test_loss_landscape_anim_holds_the_weights_of_all_cells_ours_of_a_few(kind):
     torch.manual_seed(0)
     net = build_net(kind, n_in=T, channels=C, size=(Y, X), width=64, depth=4)
@@ -293,7 +297,7 @@ def test_loss_landscape_anim_holds_the_weights_of_all_cells_ours_of_a_few(kind):
         nonlocal most
         for i, point in enumerate(points):
             yield point
-            if i in (10, 60, 120):
+            if i == 60:
                 most = max(most, numbers_in_memory() - before)
 
     loss_plane(stepper, batches, n_points=11, progress=watched)
