@@ -82,3 +82,14 @@ def test_a_smaller_net_has_the_filters_asked_for():
     net = few_filters(3)
     assert net(torch.zeros(5, 1, 16, 16)).shape == (5, 2)
     assert sum(p.numel() for p in net.parameters()) == 3 * 9 + 3 + 2 * (64 * 3) + 2
+
+
+def test_the_controls_are_the_very_functions_that_slime_asks_of_movies():
+    from foundations import fair, too_good
+    from slime.sanity import cheap, trained, trials
+
+    assert too_good.overlap is fair.overlap is cheap.overlap
+    assert too_good.shuffled_targets is trials.shuffled_targets
+    assert fair.trivial_features is trained.trivial_features
+    assert too_good.initial_loss is cheap.initial_loss
+    assert too_good.overfit_one_batch is trials.overfit_one_batch
