@@ -7,10 +7,10 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from slime.data_spec import DataSpec
 from slime.errors import SlimeError
 from slime.nets import NetSpec
 from slime.optim import OptimSpec
-from slime.prepare import DataSpec
 from slime.settings import in_one_line, setting
 from slime.tracking import TrackingSpec
 from slime.windows import WindowSpec

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from slime.prepare import DataSpec
+from slime.data_spec import DataSpec
 from slime.settings import setting
 
 

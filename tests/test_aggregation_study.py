@@ -11,8 +11,8 @@ from slime.aggregation import AggregationSpec, make_study, read_dishes
 from slime.aggregation.spec import HeatSpec, RollSpec, TruthSpec
 from slime.aggregation.truth import repeated_otsu
 from slime.aggregation.writing import write_truth
+from slime.data_spec import DataSpec
 from slime.errors import SlimeError
-from slime.prepare import DataSpec
 
 SHARES = {"train": 0.4, "val": 0.3, "test": 0.3}
 

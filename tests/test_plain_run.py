@@ -5,11 +5,12 @@ import pytest
 from baselines import Persistence
 from slime.checkpoint import load_run
 from slime.config import RunConfig, ScoreSpec, config_from_yaml
+from slime.data_spec import DataSpec
 from slime.errors import SlimeError
 from slime.fit import evaluate, persistence
 from slime.nets import NetSpec
 from slime.optim import OptimSpec
-from slime.prepare import DataSpec, prepare
+from slime.prepare import prepare
 from slime.run.compared import CompareSpec, compare_runs
 from slime.run.plain import plain_run
 from slime.score import skill

@@ -9,9 +9,10 @@ import fsspec
 import numpy as np
 import pytest
 
+from slime.data_spec import DataSpec
 from slime.errors import MissingStoreError, SlimeError, StoreError
 from slime.movie import open_movie, open_movies
-from slime.prepare import DataSpec, open_stores
+from slime.prepare import open_stores
 
 pytest.importorskip("s3fs")
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # sessions of the libraries

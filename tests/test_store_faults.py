@@ -24,10 +24,11 @@ from zarr.codecs import BloscCodec, ZstdCodec
 
 from slime.audit import audit
 from slime.claims import claimed_nbytes
+from slime.data_spec import DataSpec
 from slime.errors import SlimeError, StoreError
 from slime.layout import create_frames
 from slime.movie import open_movie
-from slime.prepare import DataSpec, open_stores
+from slime.prepare import open_stores
 from slime.split import Split
 from slime.stream import WindowStream
 from slime.windows import WindowSpec

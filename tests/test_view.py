@@ -1,50 +1,17 @@
-import json
-
 import numpy as np
 import pytest
 import torch
-import zarr
-from scripts_by_name import script
-from torch import nn
+from viewed import saved_folder, trained
 
-from slime.checkpoint import SavedRun, Shape, save_run
-from slime.config import RunConfig
-from slime.errors import SlimeError, StoreError
+from slime.errors import SlimeError
 from slime.example import Example
-from slime.nets import NetSpec
-from slime.scale import Standardizer
-from slime.stepper import Stepper
 from slime.view import films as films_module
-from slime.view.films import Film, Forecasts, Trained, films_of_store
+from slime.view.films import Forecasts, films_of_store
 from slime.view.looks import look_at_frame, look_at_lead, rmse_by_lead, shown_binned
 from slime.view.page import Page
 from slime.view.serve import free_port, start_server
 from slime.view.spec import ViewSpec, parse_words
 from slime.view.subject import Movies, Run
-from slime.view.writing import write_movie, write_run
-
-
-class NewestPlusTwo(nn.Module):
-    """Adds 2 in movie units to the newest frame, where the scale is 0 and 1."""
-
-    def __init__(self):
-        super().__init__()
-        self.weight = nn.Parameter(torch.zeros(1))
-
-    def forward(self, past):
-        return past[:, -1] + 2
-
-
-def trained(store, *, n_in=2, step=1, splits=None, run=None):
-    """A run on a store whose frame i holds i + 1; every forecast is 1 a lead too bright."""
-    unit = Standardizer(*(torch.full((1,), v) for v in (0.0, 1.0, 1.0)))
-    stepper = Stepper(unit, NewestPlusTwo(), "direct", n_in).eval()
-    shape = Shape(n_in, ("0",), 4, 5, step)
-    saved = SavedRun(stepper, NetSpec(kind="cnn"), shape, "", 0, "hash", None)
-    movie = films_of_store(str(store), ViewSpec())[0].movie
-    splits = splits or {"train": (0, 8), "val": (10, 16)}
-    last = max(stop for _, stop in splits.values()) - 1
-    return Trained(run or store.parent, saved, [Film(movie, 0, last, splits)], False, "")
 
 
 @pytest.fixture
@@ -188,40 +155,6 @@ def test_a_frame_that_cannot_be_read_is_told_and_not_shown(store):
     assert made.shown.visible
 
 
-def test_a_forecast_is_written_as_images_that_others_open(store, tmp_path):
-    from ome_zarr.io import parse_url
-    from ome_zarr.reader import Reader
-    from ome_zarr_models.v05 import BioFormats2Raw, Image
-
-    out = tmp_path / "out.zarr"
-    said = write_run(Run(trained(store), ViewSpec(at=5, leads=3)), out)
-    assert said == f"truth, forecast, error of 3 leads after a dish, frame 5: {out}"
-    BioFormats2Raw.from_zarr(zarr.open_group(out, mode="r"))
-    for name, values in (("truth", [7, 8, 9]), ("forecast", [8, 10, 12]), ("error", [1, 2, 3])):
-        Image.from_zarr(zarr.open_group(out / name, mode="r"))
-        (node,) = list(Reader(parse_url(str(out / name)))())
-        assert np.asarray(node.data[0])[:, 0, 2, 3].tolist() == values
-    with pytest.raises(SlimeError, match="is already there"):
-        write_run(Run(trained(store), ViewSpec(at=5)), out)
-
-
-def test_a_movie_is_written_as_stored_with_its_units(store, tmp_path):
-    from ome_zarr_models.v05 import Image
-
-    spec = ViewSpec(frames="3:6", frame_interval_s=30.0, pixel_um=2.0)
-    out = tmp_path / "out.zarr"
-    write_movie(Movies(str(store), films_of_store(str(store), spec), spec), out)
-    group = zarr.open_group(out, mode="r")
-    levels = Image.from_zarr(group).ome_attributes.multiscales[0]
-    scale, start = levels.datasets[0].coordinateTransformations
-    assert (scale.scale, start.translation) == ([30, 1, 2, 2], [90, 0, 0, 0])
-    assert group["0"].dtype == np.uint16
-    assert np.asarray(group["0"][:, 0, 0, 0]).tolist() == [4, 5, 6]
-    assert group.attrs["ome"]["omero"]["channels"][0]["window"]["max"] == 6
-    (again,) = films_of_store(str(out), ViewSpec())
-    assert again.movie["time"].values.tolist() == [90, 120, 150]
-
-
 def test_a_port_that_is_taken_is_named(store):
     server = start_server(lambda: Movies(str(store), [], ViewSpec()), port=0)
     try:
@@ -229,27 +162,6 @@ def test_a_port_that_is_taken_is_named(store):
             free_port(server.port)
     finally:
         server.stop()
-
-
-def saved_folder(tmp_path, store):
-    """A run's folder as training leaves it, of a net that was never trained."""
-    from omegaconf import OmegaConf
-
-    from slime.checkpoint import build_stepper
-
-    run, shape = tmp_path / "run", Shape(1, ("0",), 4, 5)
-    run.mkdir()
-    unit = Standardizer(*(torch.full((1,), v) for v in (0.0, 1.0, 1.0)))
-    stepper = build_stepper(NetSpec(kind="cnn"), shape, unit)
-    save_run(run / "best.pt", stepper, net=NetSpec(kind="cnn"), shape=shape)
-    OmegaConf.save(OmegaConf.structured(RunConfig), run / "config.yaml")
-    rows = [("train", 0, 10), ("val", 12, 15), ("test", 17, 20)]
-    told = {
-        "movies": [{"store": str(store)}],
-        "splits": [{"movie": store.stem, "name": n, "start": a, "stop": b} for n, a, b in rows],
-    }
-    (run / "run.json").write_text(json.dumps(told))
-    return run
 
 
 def test_a_run_opens_from_its_folder_without_its_test_frames(store, tmp_path, reads):
@@ -272,15 +184,3 @@ def test_a_run_that_was_stopped_says_how_to_go_on(store, tmp_path):
     (run / "run.json").unlink()
     with pytest.raises(SlimeError, match="resume=true out="):
         films_module.open_run(run, [], device=torch.device("cpu"))
-
-
-def test_the_command_writes_what_would_be_looked_at(store, tmp_path, capsys):
-    run = saved_folder(tmp_path, store)
-    script("view")([str(run), f"out={tmp_path / 'seen.zarr'}", "leads=2"])
-    assert "truth, forecast, error of 2 leads after a dish, frame 12" in capsys.readouterr().out
-    script("view")(["--help"])
-    assert "  leads=8" in capsys.readouterr().out
-    (store / "c" / "3" / "0" / "0").write_bytes(b"no chunk")
-    with pytest.raises(StoreError):
-        script("view")([str(store), f"out={tmp_path / 'dish.zarr'}"])
-    assert not (tmp_path / "dish.zarr").exists()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Browser, chromium
-from test_view import saved_folder
+from viewed import saved_folder
 
 pytestmark = [
     pytest.mark.slow,

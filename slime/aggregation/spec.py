@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from slime.data_spec import DataSpec
 from slime.errors import SlimeError
 from slime.nets import NetSpec
 from slime.optim import OptimSpec
-from slime.prepare import DataSpec, shares_of
+from slime.prepare import shares_of
 from slime.settings import setting
 
 

@@ -10,8 +10,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from slime.arguments import parsed, read_yaml
 from slime.config import unlocked
+from slime.data_spec import DataSpec
 from slime.errors import SlimeError
-from slime.prepare import DataSpec
 from slime.progress import Progress
 from slime.settings import in_one_line, names_and_settings, setting
 from slime.studies.cells import Cells

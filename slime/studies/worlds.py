@@ -8,9 +8,10 @@ from typing import Any
 
 import xarray as xr
 
+from slime.data_spec import DataSpec
 from slime.errors import SlimeError, nearest
 from slime.nets.conv import Edges
-from slime.prepare import DataSpec, Prepared, prepare
+from slime.prepare import Prepared, prepare
 from slime.progress import Progress
 from slime.run.folder import hash_of
 from slime.scale import Standardizer
