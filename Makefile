@@ -6,6 +6,8 @@ ARGS ?=
 TORCH_INDEX ?=
 PY := .venv/bin/python
 READY := .venv/.installed
+# modules of packages that name only what they lend, which pdoc leaves out unless told
+MODULES = $(subst /,.,$(basename $(filter-out %__init__.py %__main__.py,$(wildcard slime/*/*.py baselines/*.py foundations/*.py))))
 PACKAGES := slime baselines foundations benchmarks scripts tests
 
 .PHONY: train test check verify docs bench gpu contest gallery format clean
@@ -29,7 +31,7 @@ verify: $(READY)
 
 # The docstrings of every module as pages: build/api/index.html.
 docs: $(READY)
-	.venv/bin/pdoc --docformat google --output-directory build/api slime baselines foundations
+	.venv/bin/pdoc --docformat google --output-directory build/api slime baselines foundations $(MODULES)
 
 # Speed and memory beside peers and limits; about 16 minutes on two idle cores.
 bench: .venv/.bench
