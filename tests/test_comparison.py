@@ -209,6 +209,13 @@ def test_test_is_shown_where_a_run_has_opened_it(runs, tmp_path):
     assert [one.why for one in found.left_out[:3]] == ["its test split was not scored"] * 3
 
 
+def test_a_run_stopped_while_it_was_scored_is_unfinished(runs):
+    (runs[1] / "scores.csv").unlink()
+    found = gather(list(map(str, runs)), None)
+    assert [Path(one.run).name for one in found.left_out] == ["b", "d"]
+    assert found.left_out[0].why.startswith("unfinished: 3 of")
+
+
 def test_forecasts_of_other_windows_are_not_set_beside(runs, tmp_path):
     other = run_at(tmp_path / "o", kind="convgru", example=1)
     figure, notes = strips_of(gather([*map(str, runs), str(other)], None))

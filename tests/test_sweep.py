@@ -131,7 +131,7 @@ def test_runs_go_side_by_side_and_what_is_done_is_skipped(words, tmp_path):
     first_end = min(row["at"] for row in told(tmp_path, "ended"))
     assert all(row["at"] < first_end for row in told(tmp_path, "begun"))
     assert re.fullmatch(r"best val/skill: 0.25, .*/x2-[0-9a-f]{8}", lines[-2])
-    assert lines[-1] == f"python scripts/compare_runs.py {tmp_path / 'out'} split=val"
+    assert lines[-1] == f"python scripts/compare_runs.py {tmp_path / 'out'} common=true"
     lines = list(run_sweep(read_words(words)))
     assert "3 runs, 3 finished, 0 to run" in lines[1]
     assert len(told(tmp_path, "begun")) == 3

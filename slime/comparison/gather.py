@@ -63,7 +63,7 @@ def gather(words: Sequence[str], split: str | None) -> Gathered:
         split = "test" if any(tallies_path(run, "test").exists() for run in found) else "val"
     finished = []
     for run in found:
-        if tallies_path(run, split).exists():
+        if tallies_path(run, split).exists() and (run / "scores.csv").exists():
             finished.append(run)
         else:
             left_out.append(LeftOut(str(run), _why(run, split)))
@@ -113,7 +113,7 @@ def _failed(path: Path) -> Iterator[LeftOut]:
 
 def _why(run: Path, split: str) -> str:
     """Why a run has no scores of a split, in words."""
-    if any(tallies_path(run, other).exists() for other in ("val", "test")):
+    if (run / "scores.csv").exists():
         return f"its {split} split was not scored"
     epochs, folder = read_lines(run / "metrics.jsonl"), read_run(run)
     planned = folder.config.get("optim", {}).get("epochs", "?")

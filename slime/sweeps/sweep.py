@@ -198,4 +198,4 @@ def _told(sweep: Sweep) -> Iterator[str]:
     best = table.iloc[0]
     if metric is not None and best[metric.name] is not None and math.isfinite(best[metric.name]):
         yield f"best {metric.name}: {best[metric.name]:.4g}, {folder / best['run']}"
-    yield f"python scripts/compare_runs.py {shlex.quote(str(folder))} split=val"
+    yield f"python scripts/compare_runs.py {shlex.quote(str(folder))} common=true"
