@@ -83,7 +83,7 @@ def rollout(
         newest = frames[-1].detach() if detach else frames[-1]
         past = torch.cat([past[:, 1:], rearrange(newest, "b c y x -> b 1 c y x")], dim=1)
         frames.append(stepper(past))
-    return torch.stack(frames, dim=1)
+    return torch.stack(frames, dim=1) if n_steps > 1 else frames[0][:, None]  # no copy
 
 
 def weights_hash(state: Mapping[str, object]) -> str:

@@ -231,12 +231,14 @@ class Training:
 
     def step(self, step: int, n_steps: int, sums: Sums) -> None:
         """Move the weights by the parts that were added; nothing waits for the device."""
+        rate = learning_rate(step, n_steps, self.optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, n_steps, self.optim)
+            group["lr"] = rate
         loss, windows = self.gradients.taken()
-        norm = nn.utils.clip_grad_norm_(self.stepper.parameters(), self.optim.clip or math.inf)
+        norm = nn.utils.clip_grad_norm_(self.gradients.weights, self.optim.clip or math.inf)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for weight in self.gradients.weights:
+            weight.grad = None
         if self.average is not None:
             self.average.update(step + 1)
         sums.loss += loss * windows
