@@ -1,10 +1,13 @@
 """Runs killed at random moments and resumed end as one that was never killed.
 
-SLIME_KILLS=50 python -m pytest tests/test_kills.py -m slow --timeout=3600   # as many kills, not 4
+SLIME_KILLS=50 python -m pytest tests/test_kills.py -m slow -s --timeout=3600  # so many of each
 """
 
+import math
+import multiprocessing
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,13 +18,15 @@ import numpy as np
 import pytest
 import torch
 import zarr
+from kill_job import trained
 
 from slime.files import read_lines
 
 ROOT = Path(__file__).resolve().parents[1]
-N_KILLS = int(os.environ.get("SLIME_KILLS", "4"))
+N_KILLS = int(os.environ.get("SLIME_KILLS", "3"))
+N_TRAININGS = int(os.environ.get("SLIME_KILLS", "10"))
 TIMES = ("seconds", "windows_per_s", "wait_share")
-# of four kills one asks first, as a time limit or Ctrl-C does
+# of four kills two ask first, as a time limit or Ctrl-C does
 ENDINGS = (signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGINT)
 WORDS = (
     "optim.epochs=6", "optim.batch_size=4", "optim.ema=0.9", "optim.noise=0.1", "net.width=8",
@@ -109,3 +114,63 @@ def place(run):
     within = saved["resume"]["within"]
     at = f"{saved['epoch']}" + (f" + {within['batches']} batches" if within else "")
     return f"epoch {at}" + (", reported" if (run / "report.html").exists() else "")
+
+
+def cpu_s(pid):
+    """Processor seconds of a process so far: on a busy machine the clock says little."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:  # it has ended
+        return math.inf
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def end_of_training(run):
+    """All that a training ends with, but its times."""
+    saved = {str(p.relative_to(run)): torch.load(p, weights_only=True) for p in run.rglob("*.pt")}
+    last = saved.pop("last.pt")
+    saved.pop("before.pt")  # saved whenever it was time
+    hashes = {name: content["weights_hash"] for name, content in saved.items()}
+    rows = [
+        {k: v for k, v in row.items() if k not in TIMES}
+        for row in read_lines(run / "metrics.jsonl")
+    ]
+    return [hashes, last["weights"], last["resume"], rows]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="moments are told by /proc")
+def test_a_training_killed_at_a_random_moment_ends_bitwise_as_one_never_killed(tmp_path):
+    """Processes begin with everything imported, so that kills fall into the training itself."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["slime.run.saves", "slime.fit", "test_training"])
+
+    def start(out):
+        out.mkdir(exist_ok=True)
+        process = context.Process(target=trained, args=(out,))
+        process.start()
+        return process
+
+    first = start(tmp_path / "whole")
+    first.join()
+    assert first.exitcode == 0
+    whole = end_of_training(tmp_path / "whole")
+    length = float((tmp_path / "whole" / "cpu_s").read_text())
+    draw, where = random.Random(0), []
+    for k in range(N_TRAININGS):
+        out = tmp_path / f"cut-{k}"
+        process = start(out)
+        began = cpu_s(process.pid)
+        moment = began + draw.uniform(0, length)
+        while process.is_alive() and cpu_s(process.pid) < moment:
+            time.sleep(0.002)
+        process.kill()
+        process.join()
+        where.append("ended" if process.exitcode == 0 else place(out))
+        process = start(out)
+        process.join()
+        assert process.exitcode == 0
+        assert same(whole, end_of_training(out)), where[-1]
+        shutil.rmtree(out)
+    assert sum(" + " in told for told in where) > N_TRAININGS // 4  # within an epoch
+    print(f"{N_TRAININGS} kills: {', '.join(where)}")

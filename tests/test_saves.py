@@ -58,6 +58,12 @@ def test_a_run_goes_on_from_its_last_save(run):
     assert (saved.resume["within"], said) == ({"batches": 5}, [])
 
 
+def test_what_a_kill_left_half_written_is_removed(run):
+    (run / "snapshots" / ".00004.pt.77.aside.pt").write_bytes(b"half")
+    assert load_last(run)[1] == []
+    assert sorted(path.name for path in (run / "snapshots").iterdir()) == ["00002.pt"]
+
+
 def test_a_run_that_saved_nothing_begins_anew(tmp_path):
     assert load_last(tmp_path) == (None, [])
 

@@ -70,11 +70,14 @@ class Saves:
 def load_last(run: Path) -> tuple[SavedRun | None, list[str]]:
     """What a run goes on from, None where it was stopped before it saved, and what to say.
 
-    A damaged last.pt is put aside as last.pt.damaged and the one before it taken.
+    A damaged last.pt is put aside as last.pt.damaged and the one before it taken. What a kill left
+    half written is removed.
 
     Raises:
         StoreError: no checkpoint is whole, or the best one is not.
     """
+    for unfinished in run.rglob(".*.aside*"):
+        unfinished.unlink()
     damaged: list[str] = []
     for name in (LAST, BEFORE, BEST):
         if not (run / name).exists():
