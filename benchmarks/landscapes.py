@@ -1,7 +1,7 @@
 """Loss planes beside public tools and the bare forward passes: python -m benchmarks.landscapes.
 
-One thread, contestants in turn, each on a copy of the same net and the same windows; milliseconds
-a grid point, medians over rounds; ratios are taken within a round.
+One thread, contestants in turn, each on a copy of the same net and the same windows; CPU time a
+grid point, medians over rounds; ratios are taken within a round.
 """
 
 import copy
@@ -86,7 +86,7 @@ def _case(net: torch.nn.Module, *, n_in: int, size: int, fed: int) -> Case:
 
 
 def measure(case: Case, side: int, rounds: int) -> list[dict[str, float]]:
-    """Milliseconds a point of each contestant that is installed, a dictionary a round."""
+    """CPU milliseconds a point of each contestant that is installed, a dictionary a round."""
     taken = []
     for number in range(rounds + 1):
         row = {}
@@ -100,9 +100,9 @@ def measure(case: Case, side: int, rounds: int) -> list[dict[str, float]]:
 
 
 def _timed(plane: Callable[[int], Any], side: int) -> float:
-    began = time.perf_counter()
+    began = time.process_time()
     plane(side)
-    return (time.perf_counter() - began) / side**2 * 1e3
+    return (time.process_time() - began) / side**2 * 1e3
 
 
 def goal_rows(rounds: dict[str, list[dict[str, float]]]) -> list[dict[str, Any]]:
@@ -125,11 +125,11 @@ def _ratio(goal: Goal, row: dict[str, float]) -> float | None:
 
 
 def top_three(case: Case) -> float:
-    """Seconds for the three largest eigenvalues on the first windows."""
+    """CPU seconds for the three largest eigenvalues on the first windows."""
     few = case._replace(past=case.past[:TOP_WINDOWS], future=case.future[:TOP_WINDOWS])
-    began = time.perf_counter()
+    began = time.process_time()
     hessian_spectrum(case.stepper, few.batches, n_top=3, n_bottom=0, n_probes=0)
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def main(words: Sequence[str]) -> None:
@@ -162,8 +162,8 @@ def _tell(
         told = {"case": "CNN 4-32-32-1", "text": text, "bound": 1, "at_most": True}
         goals.append({**told, "value": top_s / plane_s, "met": top_s < plane_s})
     lines = [
-        f"Milliseconds a grid point, {N_WINDOWS} windows; torch {torch.__version__} on one thread; "
-        f"medians of {settings.mlp_rounds} and {settings.cnn_rounds} rounds.",
+        f"CPU milliseconds a grid point, {N_WINDOWS} windows; torch {torch.__version__} on one "
+        f"thread; medians of {settings.mlp_rounds} and {settings.cnn_rounds} rounds.",
         "",
         f"| | MLP 64-128-64 | CNN 4-32-32-1, {settings.size} x {settings.size} |",
         "|---|---:|---:|",
