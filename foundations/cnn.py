@@ -95,7 +95,7 @@ def dot_or_ring() -> Outcome:
     """Section 4, over three seeds."""
     fits = [fitted(seed) for seed in SEEDS]
     rows = [
-        Row(f"{name} accuracy", [f.accuracies[part][-1] for f in fits], "1.000", 0.99, 1)
+        Row(f"{name} accuracy", [f.accuracies[part][-1] for f in fits], "1.000", 0.99, 1.0)
         for part, name in zip(PARTS, ("train", "validation", "test"), strict=True)
     ]
     rings = [float(dots_and_rings(seed=s).labels.float().mean()) for s in SEEDS]

@@ -122,9 +122,9 @@ def boundary() -> Outcome:
     rows = [
         near("test accuracy over x and y", made.test, 0.95),
         Row("confidence along the boundary", near_it, "low", 0.5, 0.6),
-        Row("confidence where the net is right", [s[0] for s in sure], "", 0.85, 1),
+        Row("confidence where the net is right", [s[0] for s in sure], "", 0.85, 1.0),
         Row("confidence where it is wrong", [s[1] for s in sure], "", 0.5, 0.9),
-        Row(f"confidence at {FAR:g} from the origin", far, "", 0.95, 1, judged="mean"),
+        Row(f"confidence at {FAR:g} from the origin", far, "", 0.95, 1.0, judged="mean"),
         Row("accuracy of a polar net over x and y", mistaken, ".62", 0.3, 0.8, judged="mean"),
     ]
     erratum = Erratum(

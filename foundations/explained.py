@@ -47,13 +47,13 @@ def simplicity_rows(sets: Sequence[Images]) -> list[Row]:
             [ask(images, 1.0, seed=s).figure for s, images in enumerate(sets)],
             "1.000",
             0.99,
-            1,
+            1.0,
         )
         for ask, name in laws
     ]
     for n in FILTERS:
         ours = [smaller_net(images, n, seed=s) for s, images in enumerate(sets)]
-        rows += [Row(f"a net with {n} filter{'s' if n > 1 else ''}", ours, "1.000", 0.98, 1)]
+        rows += [Row(f"a net with {n} filter{'s' if n > 1 else ''}", ours, "1.000", 0.98, 1.0)]
     return rows
 
 
@@ -67,7 +67,7 @@ def beginning_rows() -> list[Row]:
             [b.second_call[0] for b in made],
             "1.000",
             0.99,
-            1,
+            1.0,
         ),
     ]
 
@@ -97,11 +97,11 @@ def fair_rows() -> list[Row]:
     """Brightness matched, no centre on both sides."""
     made = [fair(s) for s in SEEDS]
     return [
-        Row("fair: places of test that train has", [f.shared.figure for f in made], "", 0, 0),
+        Row("fair: places of test that train has", [f.shared.figure for f in made], "", 0.0, 0.0),
         Row("fair: brightness, over the CNN", [f.brightness.figure for f in made], "", 0.3, 0.65),
-        Row("fair: linear law, places seen", [f.seen.figure for f in made], "", 0.6, 1),
-        Row("fair: linear law, over the CNN", [f.linear.figure for f in made], "", 0, 0.65),
-        Row("fair: the CNN", [f.fit.accuracies["test"][-1] for f in made], "", 0.95, 1),
+        Row("fair: linear law, places seen", [f.seen.figure for f in made], "", 0.6, 1.0),
+        Row("fair: linear law, over the CNN", [f.linear.figure for f in made], "", 0.0, 0.65),
+        Row("fair: the CNN", [f.fit.accuracies["test"][-1] for f in made], "", 0.95, 1.0),
     ]
 
 

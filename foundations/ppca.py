@@ -158,21 +158,24 @@ def ppca() -> Outcome:
     turned = turned_correlations(Noisy(model.w[1, :, 0], model.sigma2[1, :, 0]), cov[1, :, 0])
     least, greatest = (turned[..., 1].aminmax(dim=0)[i].tolist() for i in (0, 1))
     rows = [
-        *_rows("largest angle to PCA's plane (rad)", angles.amax(dim=2), (0, 1e-3)),
-        *_rows("sigma^2 off its closed form", off.amax(dim=2), (0, 1e-3)),
+        *_rows("largest angle to PCA's plane (rad)", angles.amax(dim=2), (0.0, 1e-3)),
+        *_rows("sigma^2 off its closed form", off.amax(dim=2), (0.0, 1e-3)),
         *_rows("axis correlation", alike.mean(dim=(2, 3)), (0.4, 0.8), (".674", ".582", ".562")),
-        Row("of the second axis, W turned: least", least, ".06", 0, 0.06),
-        Row("of the second axis, W turned: greatest", greatest, "1.00", 0.99, 1),
+        Row("of the second axis, W turned: least", least, ".06", 0.0, 0.06),
+        Row("of the second axis, W turned: greatest", greatest, "1.00", 0.99, 1.0),
         Row(
             f"angle after {SHORT_STEPS} steps, n = 500 (deg)",
             worst[1].tolist(),
             "up to 8",
             0.06,
-            90,
+            90.0,
         ),
     ]
     return Outcome(
-        rows, _picture(largest_angle(best.w, way), turned), _errata(alike, early, angles), SAYS
+        rows,
+        _picture(largest_angle(best.w.expand_as(way), way), turned),
+        _errata(alike, early, angles),
+        SAYS,
     )
 
 

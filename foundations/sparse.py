@@ -144,12 +144,12 @@ def sparse_regression() -> Outcome:
         rows += [
             Row(f"test loss without L1, {at}", plain, theirs[0], *band),
             Row(f"with L1, {at}", with_l1, theirs[1], 0.005, 0.025),
-            Row(f"exactly the five found, {at}", support, "", 1, 1),
+            Row(f"exactly the five found, {at}", support, "", 1.0, 1.0),
         ]
         if d == 1000:
-            rows += [Row(f"the smallest loss keeps, {at}", n_kept, "about 30", 6, 300)]
+            rows += [Row(f"the smallest loss keeps, {at}", n_kept, "about 30", 6.0, 300.0)]
     gaps = (arms[10][-1, :, 0] - arms[10][-1, :, 1]).abs().tolist()
-    rows += [Row(f"gap of the arms after {SHORT_STEPS} steps, d = 10", gaps, ".28", 0, 0.01)]
+    rows += [Row(f"gap of the arms after {SHORT_STEPS} steps, d = 10", gaps, ".28", 0.0, 0.01)]
     return Outcome(rows, _picture(made, arms), _errata(made, arms), SAYS)
 
 

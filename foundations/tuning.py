@@ -82,8 +82,8 @@ def rate() -> Outcome:
     rows = [near(f"validation, rate {of:g}", arms[of].val, RATES[of]) for of in arms]
     reached = {of: epochs_to(arm.trained.curves["val accuracy"]) for of, arm in arms.items()}
     rows += [
-        Row("epochs to 0.9, rate 0.01", reached[1e-2].tolist(), "", 1, 30, judged="mean"),
-        Row("epochs to 0.9, rate 0.0001", reached[1e-4].tolist(), "", 30, 300, judged="mean"),
+        Row("epochs to 0.9, rate 0.01", reached[1e-2].tolist(), "", 1.0, 30.0, judged="mean"),
+        Row("epochs to 0.9, rate 0.0001", reached[1e-4].tolist(), "", 30.0, 300.0, judged="mean"),
         difference("test, rate 0.01 less 0.0001", arms[1e-2].test - arms[1e-4].test, 0.04),
     ]
     says = (
