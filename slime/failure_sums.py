@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+LEAD_AXES = (0, 0, 1, 1, 1, 1, 0)  # of the parts of FailureSums
+
 
 @dataclass(frozen=True)
 class FailureSums:
@@ -33,6 +35,16 @@ class FailureSums:
         """The sums over the windows of both."""
         return FailureSums(*(a + b for a, b in zip(self.parts, other.parts, strict=True)))
 
+    def up_to(self, n_leads: int) -> "FailureSums":
+        """The same, with no pixel at the leads that follow, up to `n_leads`."""
+        n_more = n_leads - len(self.n)
+        return FailureSums(
+            *(
+                np.pad(part, [(0, n_more if axis == along else 0) for axis in range(part.ndim)])
+                for part, along in zip(self.parts, LEAD_AXES, strict=True)
+            )
+        )
+
     @property
     def parts(self) -> tuple[np.ndarray, ...]:
         """The arrays in order."""
@@ -46,12 +58,33 @@ def failure_sums(
     mask: Bool[Tensor, "b lead c y x"] | None,
 ) -> FailureSums:
     """The sums of a batch; pixels under the mask (True counts) alone."""
-    both = torch.stack([forecast, truth]).to("cpu", torch.float64)
-    counts = torch.ones_like(both[1]) if mask is None else mask.to("cpu", torch.float64)
-    both = torch.where(counts > 0, both, 0.0)
-    given = last.to("cpu", torch.float64)[None, :, None].expand(2, -1, -1, -1, -1, -1)
-    before = torch.cat([given, both[:, :, :-1]], dim=2)
-    pairs = counts * torch.cat([counts[:, :1], counts[:, :-1]], dim=1)
+    given = torch.stack([last, last])[:, :, None]
+    both = torch.stack([forecast, truth])
+    marks = torch.ones_like(truth, dtype=torch.bool) if mask is None else mask
+    leads = [
+        _sums_at(
+            both[:, :, lead : lead + 1],
+            both[:, :, lead - 1 : lead] if lead else given,
+            marks[:, lead : lead + 1],
+            marks[:, max(lead - 1, 0)][:, None],
+        )
+        for lead in range(forecast.shape[1])
+    ]  # of all at once the spectra would take gigabytes where frames are large
+    columns = zip(zip(*leads, strict=True), LEAD_AXES, strict=True)
+    return FailureSums(*(np.concatenate(parts, axis=axis) for parts, axis in columns))
+
+
+def _sums_at(
+    frames: Float[Tensor, "2 b lead c y x"],
+    earlier: Float[Tensor, "2 b lead c y x"],
+    mask: Bool[Tensor, "b lead c y x"],
+    mask_earlier: Bool[Tensor, "b lead c y x"],
+) -> tuple[np.ndarray, ...]:
+    """The parts of FailureSums for frames of forecast and truth and those before them."""
+    counts, counts_earlier = (m.to("cpu", torch.float64) for m in (mask, mask_earlier))
+    both = torch.where(counts > 0, frames.to("cpu", torch.float64), 0.0)
+    pairs = counts * counts_earlier
+    before = torch.where(pairs > 0, earlier.to("cpu", torch.float64), 0.0)
     n = counts.sum(dim=(-2, -1))
     total = both.sum(dim=(-2, -1))
     centred = counts * (both - (total / n.clamp(min=1))[..., None, None])
@@ -61,7 +94,7 @@ def failure_sums(
     flat = (counts * window**2).sum(dim=(0, -2, -1)).numpy()[..., None] * np.bincount(
         bins[bins >= 0]
     )
-    return FailureSums(
+    return (
         n.sum(dim=0).numpy(),
         pairs.sum(dim=(0, -2, -1)).numpy(),
         total.sum(dim=1).numpy(),

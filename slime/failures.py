@@ -1,8 +1,8 @@
 """How a forecast fails, by name: blur, freeze, blow-up, drift; each by one number and its bound.
 
-All are taken on up to 8 windows a movie, spread over the split, each rolled out to the last lead,
-and compared with the truth; its noise, which a good forecast has none of, is taken off first from
-the truth's spectrum and changes (slime.ceiling).
+All are taken on up to 8 windows a movie, spread over the split, each rolled out to the last lead
+that is scored, and compared with the truth; its noise, which a good forecast has none of, is taken
+off first from the truth's spectrum and changes (slime.ceiling).
 """
 
 from collections.abc import Mapping, Sequence
@@ -63,9 +63,14 @@ def find_failures(
     where: Arena,
     noise: Noise,
     *,
+    far: Arena | None = None,
     progress: Progress | None = None,
 ) -> list[Failure]:
     """The failures of every model on a split, movies pooled, channel by channel.
+
+    Args:
+        far: where some of the movies are scored further ahead (slime.wide.widened); the others
+            are looked at as far as `where` reaches, and count at those leads alone.
 
     Raises:
         StoreError: a chunk cannot be read.
@@ -73,11 +78,16 @@ def find_failures(
     lines = noise.known or noise.estimated
     sums: dict[str, list[FailureSums]] = {name: [] for name in models}
     noises: list[Float[np.ndarray, "lead c"]] = []
+    n_leads = (far or where).spec.n_out
     turns = range(len(where.movies))
     for i in progress(turns, len(turns), f"failures, {where.name}") if progress else turns:
         number = where.numbers[i]
         line = lines[number]
-        of_movie = _movie_sums(models, where, i)
+        if far is not None and number in far.numbers:
+            of_movie = _movie_sums(models, far, far.numbers.index(number))
+        else:
+            of_movie = _movie_sums(models, where, i)
+        of_movie = {name: found.up_to(n_leads) for name, found in of_movie.items()}
         for name, found in of_movie.items():
             sums[name].append(found)
         shown = next(iter(of_movie.values()))

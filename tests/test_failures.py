@@ -195,3 +195,43 @@ def test_figures_are_given_for_every_kind_and_lead():
     for kind, wanted in (("blur", 1), ("freeze", 1), ("blow-up", 1), ("drift", 0)):
         assert of[kind].shape == (LEADS, 1)
         np.testing.assert_allclose(of[kind][1:], wanted, atol=0.03)
+
+
+def test_failures_far_ahead_are_found_where_a_movie_is_scored_so_far():
+    """`short` is offset and holds no window of 12 leads; the forecast of `long` grows late."""
+    long, short = film(CLEAN, "long"), film(CLEAN[:10], "short")
+    cuts = [{"val": Split("val", 0, 30)}, {"val": Split("val", 0, 10)}]
+    asked = {"n_in": 1, "step": 1, "memory_budget": 1 << 24, "device": torch.device("cpu")}
+    where, _ = open_arena([long, short], cuts, "val", leads=4, **asked)
+    far, _ = open_arena([long, short], cuts, "val", leads=12, **asked)
+    assert (where.numbers, far.numbers) == ([0, 1], [0])
+
+    def grows(past):
+        return 100 + 1.15 * (past[:, -1] - 100)
+
+    spread = CLEAN[0].std()
+    models = {"grows": lambda _: grows, "off": lambda i: lambda past: past[:, -1] + i * spread}
+    noise = Noise([None, None])
+    near = find_failures(models, where, noise)
+    assert max(f.last_lead for f in near) == 4
+    found = {(f.model, f.kind): f for f in find_failures(models, where, noise, far=far)}
+    # the variance grows as 1.15^(2 lead): 4 is passed at lead 5, 3.5 before
+    louder = found["grows", "blow-up"]
+    assert (louder.first_lead, louder.last_lead) == (5, 12)
+    assert louder.value == pytest.approx(1.15**24, rel=0.1)
+    drift = found["off", "drift"]  # of the short movie alone
+    assert (drift.first_lead, drift.last_lead) == (1, 4)
+    assert found["off", "freeze"].last_lead == 12
+    assert ("grows", "blow-up") not in {(f.model, f.kind) for f in near}
+
+
+def test_what_is_looked_at_no_further_adds_nothing_further_on():
+    last = torch.from_numpy(NOISY[list(STARTS)][:, None])
+    sums = failure_sums(perfect(), windows(NOISY), last, None)
+    longer = sums.up_to(LEADS + 2)
+    for part, more in zip(sums.parts, longer.parts, strict=True):
+        axis = next(a for a in range(part.ndim) if part.shape[a] != more.shape[a])
+        kept, added = np.split(more, [LEADS], axis=axis)
+        np.testing.assert_array_equal(kept, part)
+        assert added.shape[axis] == 2
+        assert not added.any()

@@ -88,7 +88,7 @@ def report_run(
         notes += short
         spectra.append(scored.waves)
         notes += scored.notes
-        failures += find_failures(models, where, of.noise, progress=progress)
+        failures += find_failures(models, where, of.noise, far=scored.far, progress=progress)
         if config.score.observables:
             observed.append(_observe(models, where, config, progress))
             notes += observed[-1].notes

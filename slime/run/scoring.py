@@ -38,9 +38,10 @@ class Contest:
 
 @dataclass(frozen=True)
 class ScoredSplit:
-    """Where models met on a split, their scores, the power of their waves, and notes."""
+    """Where models met on a split, near and far, their scores, waves' power, and notes."""
 
     where: Arena
+    far: Arena
     scores: pd.DataFrame
     waves: pd.DataFrame
     notes: list[str]
@@ -124,7 +125,7 @@ def score_split(
     ceilings, told = _ceilings(scores, tallies["persistence"], where, wide, of)
     scores = pd.concat([scores, *(part for part in ceilings if len(part))], ignore_index=True)
     notes = [*notes, *said, *(f"{name} split, {reason}" for reason in reasons), *told]
-    return ScoredSplit(where, scores, wave_table(wide, seed=config.seed), notes)
+    return ScoredSplit(where, far, scores, wave_table(wide, seed=config.seed), notes)
 
 
 def _ceilings(
