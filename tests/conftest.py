@@ -1,5 +1,7 @@
 """Small movies that name themselves: every pixel of frame i is i + 1, so none looks blank."""
 
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ import zarr
 from hypothesis import settings
 
 torch.set_num_threads(1)
+if threading.current_thread() is threading.main_thread():
+    # a job in the background of a shell ignores Ctrl-C, and so would all that tests start
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("slime", deadline=None)  # cores are shared: seconds are no verdict
 settings.load_profile("slime")
 

@@ -3,7 +3,7 @@ import signal
 
 import pytest
 
-from slime.pauses import Pauses
+from slime.pauses import ASKS_TO_END, Pauses
 from slime.ranks import Ranks
 
 
@@ -19,7 +19,18 @@ def test_a_save_is_due_after_its_seconds(monkeypatch):
     assert (kept, pauses.due()) == ([{"epoch": 1}], False)
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGXCPU", "SIGHUP"])
+@pytest.fixture
+def heard():
+    """Signals as a terminal leaves them: a job in the background ignores some."""
+    numbers = [getattr(signal, name) for name in ASKS_TO_END]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heard")
+@pytest.mark.parametrize("name", ASKS_TO_END)
 def test_a_signal_lets_the_step_end_then_saves_and_stops(name):
     number, kept = getattr(signal, name), []
     before = signal.getsignal(number)
@@ -37,6 +48,7 @@ def test_a_signal_lets_the_step_end_then_saves_and_stops(name):
     assert signal.getsignal(number) == before
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_second_signal_stops_at_once():
     def signalled():
         with Pauses(print, 1e9) as pauses:
@@ -49,6 +61,7 @@ def test_a_second_signal_stops_at_once():
         signalled()
 
 
+@pytest.mark.usefixtures("heard")
 def test_a_signal_after_the_last_step_is_not_lost():
     with pytest.raises(KeyboardInterrupt), Pauses(print, 1e9):
         os.kill(os.getpid(), signal.SIGTERM)
