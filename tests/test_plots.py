@@ -19,6 +19,7 @@ from slime.plots import (
     skill_by_lead,
     split_bars,
 )
+from slime.plots.coverage import coverage_by_lead
 from slime.plots.gif import rollout_gif
 
 
@@ -374,3 +375,35 @@ def test_durations_read_in_their_best_unit(seconds, text):
 )
 def test_numbers_read_in_three_figures(value, text):
     assert number_text(value) == text
+
+
+def coverage_rows(channels, low=0.7):
+    common = {"model": "cnn", "seed": 0, "movie": "all", "split": "test", "score": "coverage_0.9"}
+    return pd.DataFrame(
+        [
+            common
+            | {"channel": channel, "lead": lead, "value": 0.9 - i / 10 - lead / 100}
+            | {"low": low, "high": 0.95}
+            for i, channel in enumerate(channels)
+            for lead in (2, 1)
+        ]
+    )
+
+
+def test_coverage_is_drawn_by_lead_beside_what_is_promised():
+    axes = coverage_by_lead(axes_of(), coverage_rows(["camp", "all"]), "test", nominal=0.9)
+    lines = {line.get_label(): line for line in axes.lines}
+    assert set(lines) == {"promised, 90%", "all channels", "camp"}
+    assert set(lines["promised, 90%"].get_ydata()) == {0.9}
+    np.testing.assert_allclose(lines["all channels"].get_xydata(), [[1, 0.79], [2, 0.78]])
+    np.testing.assert_allclose(lines["camp"].get_xydata(), [[1, 0.89], [2, 0.88]])
+    (shade,) = axes.collections
+    assert set(shade.get_paths()[0].vertices[:, 1]) == {0.7, 0.95}
+    assert axes.get_ylim()[0] < 0.7
+    with pytest.raises(SlimeError, match=r"no score coverage_0\.9 in split 'val'"):
+        coverage_by_lead(axes_of(), coverage_rows(["all"]), "val", nominal=0.9)
+
+
+def test_coverage_without_an_interval_has_no_shade():
+    axes = coverage_by_lead(axes_of(), coverage_rows(["all"], np.nan), "test", nominal=0.9)
+    assert not axes.collections

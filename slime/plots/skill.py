@@ -48,7 +48,7 @@ def skill_by_lead(
     axes.axhline(0, color=GREY, linewidth=1.2, label="persistence", zorder=1)
     models = [m for m in dict.fromkeys(rows["model"]) if m != "persistence"]
     models.sort(key=lambda model: model != net)
-    ticks = _lead_axis(axes, sorted({int(lead) for lead in numbers_of(rows, "lead")}), lead_s)
+    ticks = lead_axis(axes, sorted({int(lead) for lead in numbers_of(rows, "lead")}), lead_s)
     for model in models:
         style, is_shaded = model_style(model, models, net), model == (net or model)
         _draw_model(axes, rows_where(rows, model=model), ticks, style, is_shaded=is_shaded)
@@ -135,7 +135,7 @@ def _worst_under(rows: pd.DataFrame, floor: float) -> dict[int, float]:
     return worst
 
 
-def _lead_axis(axes: Axes, leads: Sequence[int], lead_s: float | None) -> list[int]:
+def lead_axis(axes: Axes, leads: Sequence[int], lead_s: float | None) -> list[int]:
     """Ticks at doubling leads, and above them the same in time; gives the ticks."""
     powers = [lead for lead in leads if lead & (lead - 1) == 0]
     ticks = powers if len(powers) > 1 or len(leads) == 1 else list(leads)[:12]

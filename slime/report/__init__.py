@@ -25,6 +25,7 @@ __all__ = ["compare", "write_page"]
 
 FIGURES = {
     "skill_by_lead.png": "Skill against persistence by lead, for every model.",
+    "coverage.png": "Share of test pixels within their intervals by lead, beside that promised.",
     "waves.png": "Power of every forecast over that of the truth, by wave number and lead.",
     "strip.png": "Truth, forecast and errors at several leads, beside the error of persistence.",
     "rollout.gif": "A rollout: truth, forecast and error, frame by frame.",

@@ -24,6 +24,7 @@ from slime.plots import (
     skill_by_lead,
     split_bars,
 )
+from slime.plots.coverage import coverage_by_lead
 from slime.plots.gif import rollout_gif
 from slime.plots.landscape_lines import plane_figure
 from slime.plots.rollouts import rollout_page
@@ -32,9 +33,11 @@ from slime.prepare import Prepared
 from slime.progress import Progress
 from slime.results import example_forecast
 from slime.rollout_scores import Observed
+from slime.run.calibrated import COVERAGE
 from slime.run.examples import save_example
 from slime.run.facts import describe_run
 from slime.run.snapshots import load_snapshots
+from slime.score_rows import rows_where
 from slime.stream import WindowStream
 
 STRIP_LEADS = (1, 2, 4, 8, 16, 32)
@@ -67,6 +70,11 @@ def draw_figures(
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     skill_by_lead(figure.add_subplot(), scores, where.name, net=best.net.kind, lead_s=shown.lead_s)
     save_figure(figure, figures / "skill_by_lead.png")
+    if len(rows_where(scores, score=f"coverage_{COVERAGE}", split="test")):
+        figure = Figure(figsize=(6.4, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        coverage_by_lead(axes, scores, "test", nominal=COVERAGE, lead_s=shown.lead_s)
+        save_figure(figure, figures / "coverage.png")
     power = power_by_wave(
         waves,
         WAVE_LEADS,

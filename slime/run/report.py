@@ -81,7 +81,8 @@ def report_run(
             notes += _enter_ledger(run, prepared, best)
         scored = score_split(run, name, of, progress=progress)
         where = scored.where
-        rows, short = interval_rows(run, best, where, seed=config.seed)
+        about = {"n_draws": config.score.draws, "level": config.score.level}
+        rows, short = interval_rows(run, best, where, seed=config.seed, **about)
         tables.append(
             pd.concat([scored.scores, rows], ignore_index=True) if len(rows) else scored.scores
         )
