@@ -37,8 +37,11 @@ class Frames:
 
     @cached_property
     def mask_tensor(self) -> Bool[Tensor, "t c y x"] | None:
-        """The mask in the same memory."""
-        return None if self.mask is None else torch.from_numpy(self.mask)
+        """The mask, in the same memory where it may be written; what repeats is held once."""
+        if self.mask is None or self.mask.flags.writeable:
+            return None if self.mask is None else torch.from_numpy(self.mask)
+        once = self.mask[tuple(slice(None, 1 if step == 0 else None) for step in self.mask.strides)]
+        return torch.from_numpy(once.copy()).expand(self.mask.shape)
 
     def cut(
         self, first: int, stop: int, out: Shaped[np.ndarray, "t c y x"] | None = None

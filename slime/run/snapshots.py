@@ -13,7 +13,7 @@ SNAPSHOT_BYTES = 64 << 20
 
 def load_snapshots(run: Path) -> dict[int, dict[str, Tensor]]:
     """The kept states of a run's training by epoch."""
-    saved = [load_run(path) for path in sorted((run / SNAPSHOTS).glob("*.pt"))]
+    saved = [load_run(path) for path in sorted((run / SNAPSHOTS).glob("[!.]*.pt"))]
     return {one.epoch: one.stepper.state_dict() for one in saved}
 
 
