@@ -29,6 +29,7 @@ FREE_ON_RESUME = (
     "tracking",
     "sanity",
 )
+READING = ("variable", "axes", "channels", "z")  # of data: what the pixels of a store mean
 DEMO_CONFIG = Path(__file__).resolve().parents[1] / "configs" / "demo.yaml"
 
 
@@ -113,9 +114,9 @@ def load_run_config(arguments: Sequence[str], usage: str) -> tuple[Path, RunConf
 
 @dataclass(frozen=True)
 class ForecastConfig:
-    """What scripts/forecast.py was asked: run, store, output, how far ahead and from where."""
+    """What scripts/forecast.py was asked: runs, store, output, how far ahead and from where."""
 
-    run: Path
+    runs: list[Path]
     config: RunConfig
     store: str
     out: Path
@@ -128,19 +129,33 @@ class ForecastConfig:
 
 
 def load_forecast_config(arguments: Sequence[str], usage: str) -> ForecastConfig:
-    """What the command line of scripts/forecast.py says; settings of data as in training."""
+    """What the command line of scripts/forecast.py says; settings of data as in training.
+
+    Raises:
+        SlimeError: as `load_run_config`, a run twice, or runs that read a store in other ways.
+    """
     words = [a for a in arguments if not is_setting(a)]
     given = dict(a.split("=", 1) for a in arguments if is_setting(a))
-    if len(words) != 2 or "out" not in given:
-        raise SlimeError(f"name a run, a store and out=PATH; {usage}")
-    run, store = Path(words[0]), words[1]
+    if len(words) < 2 or "out" not in given:
+        raise SlimeError(f"name a run or several, a store and out=PATH; {usage}")
+    runs, store = [Path(word) for word in words[:-1]], words[-1]
+    if len({run.resolve() for run in runs}) < len(runs):
+        raise SlimeError(f"{', '.join(words[:-1])}: name each run once")
     out = Path(given.pop("out"))
     leads, at = _count(given, "leads", 8), _count(given, "at", None)
     assert leads is not None
     fresh = {"data.movie": "null", "data.experiment": "null"}  # the new store's own
     fresh |= {"data.frame_interval_s": "null", "data.pixel_um": "null", "data.mask": "null"}
-    config = _changed(run, {**fresh, **given}, ("device", "data"))
-    return ForecastConfig(run, config, store, out, leads, at)
+    configs = [_changed(run, {**fresh, **given}, ("device", "data")) for run in runs]
+    for run, config in zip(runs, configs, strict=True):
+        for key in READING:
+            first, own = getattr(configs[0].data, key), getattr(config.data, key)
+            if own != first:
+                raise SlimeError(
+                    f"{runs[0]} and {run} cannot be one ensemble: trained with data.{key}={first} "
+                    f"and {own}; data.{key}= given here holds for all"
+                )
+    return ForecastConfig(runs, configs[0], store, out, leads, at)
 
 
 def _changed(run: Path, given: Mapping[str, str], free: Sequence[str]) -> RunConfig:

@@ -1,5 +1,6 @@
 """A trained stepper on a new movie, and its forecast in files that other programs open."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from slime.ome_image import Frames, write_image, write_store
 from slime.stepper import rollout
 
 ENDINGS = (".zarr", ".tif", ".tiff")
+UNITS = {"frame_interval_s": "s a frame", "pixel_um": "um a pixel"}
 
 
 def forecast_movie(
@@ -89,6 +91,57 @@ def forecast_movie(
     )
 
 
+def forecast_members(
+    members: Mapping[str, SavedRun],
+    movie: xr.DataArray,
+    *,
+    leads: int,
+    at: int | None = None,
+    mix: bool = False,
+) -> tuple[xr.DataArray, Float[np.ndarray, "lead channel y x"]]:
+    """The mean of several runs' forecasts, and their spread, both in movie units, float32.
+
+    Each member is fed with its own forecasts and as many frames as it reads; the spread is the
+    standard deviation over members, with one fewer than they are in the denominator.
+
+    Args:
+        members: at least 2, by name.
+
+    Raises:
+        SlimeError: too few members, two that forecast other channels, times or pixels, or as
+            `forecast_movie`.
+    """
+    if len(members) < 2:
+        raise SlimeError(f"an ensemble of {len(members)} members: at least 2 are needed")
+    _check_alike(members)
+    parts = [forecast_movie(one, movie, leads=leads, at=at, mix=mix) for one in members.values()]
+    every = np.stack([part.values for part in parts]).astype(np.float64)
+    mean = parts[0].copy(data=every.mean(axis=0).astype(np.float32))
+    hashes = ", ".join(one.weights_hash for one in members.values())
+    mean.attrs |= {"weights_hash": hashes, "n_members": len(members)}
+    return mean, every.std(axis=0, ddof=1).astype(np.float32)
+
+
+def _check_alike(members: Mapping[str, SavedRun]) -> None:
+    """Refuse members whose n-th frames ahead are not the same thing."""
+    (first, one), *others = members.items()
+    for name, other in others:
+        for key, what in {"channels": "channels", "step": "frames a step", **UNITS}.items():
+            ours, theirs = getattr(one.shape, key), getattr(other.shape, key)
+            close = isinstance(ours, float) and theirs and abs(ours - theirs) <= 1e-6 * ours
+            if ours != theirs and not close:
+                raise SlimeError(
+                    f"{first} and {name} cannot be one ensemble: trained on {_plain(ours)} and "
+                    f"{_plain(theirs)} {what}"
+                )
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "unknown"
+    return ", ".join(value) if isinstance(value, tuple) else f"{value:g}"
+
+
 def _check_fits(saved: SavedRun, movie: xr.DataArray, *, mix: bool) -> None:
     shape = saved.shape
     channels = [str(c) for c in movie["channel"].values]
@@ -102,7 +155,7 @@ def _check_fits(saved: SavedRun, movie: xr.DataArray, *, mix: bool) -> None:
             f"{movie.name} has channels {', '.join(channels)} in this order, but the model was "
             f"trained on {', '.join(shape.channels)}: choose data.channels"
         )
-    for name, unit in (("frame_interval_s", "s a frame"), ("pixel_um", "um a pixel")):
+    for name, unit in UNITS.items():
         own, learned = movie.attrs.get(name), getattr(shape, name)
         if own and learned and abs(own - learned) > 1e-6 * learned and not mix:
             raise SlimeError(
@@ -118,13 +171,18 @@ def _check_fits(saved: SavedRun, movie: xr.DataArray, *, mix: bool) -> None:
 
 
 def write_forecast(
-    forecast: xr.DataArray, path: Path, half: Float[np.ndarray, "lead channel"] | None = None
+    forecast: xr.DataArray,
+    path: Path,
+    half: Float[np.ndarray, "lead channel"] | None = None,
+    *,
+    spread: Float[np.ndarray, "lead channel y x"] | None = None,
 ) -> None:
     """Write a forecast as OME-Zarr 0.5 (.zarr) or OME-TIFF (.tif, .tiff), aside and renamed.
 
     Args:
         half: half widths of intervals, in movie units: a zarr then holds the arrays `lower` and
             `upper` beside the forecast `0`, NaN at leads that were not calibrated.
+        spread: of an ensemble: a zarr then holds the array `spread`; a TIFF leaves it out.
 
     Raises:
         SlimeError: another ending, or the path is taken.
@@ -140,25 +198,36 @@ def write_forecast(
     except OSError as error:
         raise SlimeError(f"out={path} cannot be made: {error.strerror}") from error
     if path.suffix == ".zarr":
-        _write_ome_zarr(forecast, path, half)
+        _write_ome_zarr(forecast, path, _beside(forecast, half, spread))
     else:
         write_aside(path, lambda aside: _write_ome_tiff(forecast, aside))
 
 
+def _beside(
+    forecast: xr.DataArray,
+    half: Float[np.ndarray, "calibrated channel"] | None,
+    spread: Float[np.ndarray, "lead channel y x"] | None,
+) -> dict[str, Float[np.ndarray, "lead channel y x"]]:
+    """The arrays beside a forecast, by name."""
+    arrays = {} if spread is None else {"spread": spread}
+    if half is None:
+        return arrays
+    width = np.full(forecast.shape[:2], np.nan)
+    width[: len(half)] = np.where(np.isfinite(half), half, np.nan)[: len(width)]
+    width = width[:, :, None, None]
+    return {**arrays, "lower": forecast.values - width, "upper": forecast.values + width}
+
+
 def _write_ome_zarr(
-    forecast: xr.DataArray, path: Path, half: Float[np.ndarray, "lead channel"] | None
+    forecast: xr.DataArray, path: Path, beside: Mapping[str, Float[np.ndarray, "lead channel y x"]]
 ) -> None:
     def fill(group: zarr.Group) -> None:
         write_image(group, Frames(forecast, [forecast.values]), **forecast.attrs)
-        if half is None:
-            return
-        width = np.full(forecast.shape[:2], np.nan)
-        width[: len(half)] = np.where(np.isfinite(half), half, np.nan)[: len(width)]
-        for name, sign in (("lower", -1), ("upper", 1)):
-            ends = create_frames(
+        for name, values in beside.items():
+            array = create_frames(
                 group, name, forecast.shape, forecast.dtype, chunk_frames=1, axes=tuple("tcyx")
             )
-            ends[:] = (forecast.values + sign * width[:, :, None, None]).astype(forecast.dtype)
+            array[:] = values.astype(forecast.dtype)
 
     write_store(path, fill)
 

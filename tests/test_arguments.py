@@ -1,4 +1,5 @@
 import pytest
+from omegaconf import OmegaConf
 
 from slime.arguments import help_text, load_config, load_forecast_config, load_run_config
 from slime.config import RunConfig, config_from_yaml, config_yaml
@@ -141,5 +142,21 @@ def test_a_forecast_reads_the_new_store_by_its_own_facts(tmp_path):
     assert asked.config.data.movie is None
     with pytest.raises(SlimeError, match="leads=many must be a whole number"):
         load_forecast_config([str(run), "new.zarr", "out=f.zarr", "leads=many"], "usage")
-    with pytest.raises(SlimeError, match="name a run, a store and out=PATH"):
+    with pytest.raises(SlimeError, match="name a run or several, a store and out=PATH"):
         load_forecast_config([str(run), "new.zarr"], "usage")
+
+
+def test_a_forecast_of_several_runs_needs_them_to_read_a_store_alike(tmp_path):
+    run, other = run_folder(tmp_path), tmp_path / "other"
+    other.mkdir()
+    (other / "config.yaml").write_text((run / "config.yaml").read_text())
+    both = [str(run), str(other), "new.zarr", "out=f.zarr"]
+    assert load_forecast_config(both, "usage").runs == [run, other]
+    with pytest.raises(SlimeError, match="name each run once"):
+        load_forecast_config([str(run), f"{run}/../{run.name}", *both[2:]], "usage")
+    tree = OmegaConf.load(other / "config.yaml")
+    OmegaConf.update(tree, "data.z", "mean")
+    OmegaConf.save(tree, other / "config.yaml")
+    with pytest.raises(SlimeError, match=r"cannot be one ensemble: .* data\.z=max and mean"):
+        load_forecast_config(both, "usage")
+    assert load_forecast_config([*both, "data.z=0"], "usage").config.data.z == 0

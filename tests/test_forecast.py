@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tifffile
@@ -8,7 +10,7 @@ from torch import nn
 
 from slime.checkpoint import SavedRun, Shape
 from slime.errors import SlimeError
-from slime.forecast import forecast_movie, write_forecast
+from slime.forecast import forecast_members, forecast_movie, write_forecast
 from slime.nets import NetSpec
 from slime.scale import Standardizer
 from slime.stepper import Stepper
@@ -142,3 +144,56 @@ def test_a_forecast_overwrites_nothing(tmp_path):
         write_forecast(ahead, tmp_path / "f.zarr")
     with pytest.raises(SlimeError, match=r"must end in \.zarr, \.tif, \.tiff"):
         write_forecast(ahead, tmp_path / "f.png")
+
+
+class NewestPlus(nn.Module):
+    """Adds a number in movie units to the newest frame."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(number))
+
+    def forward(self, past):
+        return past[:, -1] + self.weight
+
+
+def member(number, n_in=2, **shape):
+    base = saved(n_in)
+    stepper = Stepper(base.stepper.scale, NewestPlus(number), "direct", n_in).eval()
+    own = replace(base.shape, **shape)
+    return replace(base, stepper=stepper, shape=own, weights_hash=f"hash {number:g}")
+
+
+def test_an_ensemble_is_the_mean_of_rollouts_with_their_spread_beside_it(tmp_path):
+    members = {"a": member(1.0), "b": member(2.0, n_in=3), "c": member(6.0)}
+    ahead, spread = forecast_members(members, movie(), leads=2)
+    # from 9 on: 10, 11, 15, then 11, 13, 21; squared distances 4, 1, 9, then 16, 4, 36
+    assert ahead[:, 1, 2, 3].values.tolist() == [12, 15]
+    np.testing.assert_allclose(spread[:, 1, 2, 3], [7**0.5, 28**0.5], rtol=1e-6)
+    write_forecast(ahead, tmp_path / "f.zarr", spread=spread)
+    group = zarr.open_group(str(tmp_path / "f.zarr"), mode="r")
+    assert set(group.array_keys()) == {"0", "spread"}
+    np.testing.assert_array_equal(np.asarray(group["0"]), ahead.values)
+    np.testing.assert_array_equal(np.asarray(group["spread"]), spread)
+    assert group.attrs["n_members"] == 3
+    assert group.attrs["weights_hash"] == "hash 1, hash 2, hash 6"
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ({"channels": ("cells", "erk")}, "trained on cells, camp and cells, erk channels"),
+        ({"step": 3}, "trained on 1 and 3 frames a step"),
+        ({"frame_interval_s": 30.0}, "trained on 15 and 30 s a frame"),
+        ({"pixel_um": None}, "trained on 50 and unknown um a pixel"),
+    ],
+)
+def test_members_of_unlike_forecasts_are_refused(shape, told):
+    members = {"a": member(1.0), "b": member(2.0, **shape)}
+    with pytest.raises(SlimeError, match=f"a and b cannot be one ensemble: {told}"):
+        forecast_members(members, movie(), leads=1, mix=True)
+
+
+def test_an_ensemble_of_one_is_refused():
+    with pytest.raises(SlimeError, match="an ensemble of 1 members: at least 2 are needed"):
+        forecast_members({"a": member(1.0)}, movie(), leads=1)

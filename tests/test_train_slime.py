@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -396,6 +397,13 @@ def test_a_trained_run_forecasts_a_new_movie(store, tmp_path, capsys):
     assert ahead.shape == (3, 1, 9, 10)
     assert np.isfinite(ahead.values).all()
     assert "3 frames after frame 19" in capsys.readouterr().out
+    shutil.copytree(tmp_path / "run", tmp_path / "twin")  # members alike: a spread of 0
+    mean, runs = tmp_path / "mean.zarr", [str(tmp_path / name) for name in ("run", "twin")]
+    script("forecast")([*runs, str(tmp_path / "new.zarr"), f"out={mean}", "leads=3"])
+    group = zarr.open_group(str(mean), mode="r")
+    np.testing.assert_allclose(np.asarray(group["0"]), ahead.values, rtol=1e-6)
+    assert not np.asarray(group["spread"]).any()
+    assert "mean of 2 runs, their spread beside it" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not os.environ.get("SLIME_REAL_DATA"), reason="SLIME_REAL_DATA is not set")
