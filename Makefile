@@ -27,7 +27,7 @@ check: $(READY)
 # The long half: slow tests (documented commands, kills, reproduced figures) and the notebooks.
 verify: $(READY)
 	$(PY) -m pytest -m slow -n auto --maxprocesses 4 --timeout=1500
-	$(PY) -m pytest -o addopts=-q --nbmake --nbmake-timeout=600 notebooks
+	$(PY) -m pytest -o addopts=-q --nbmake --nbmake-timeout=600 -n auto --maxprocesses 4 notebooks
 
 # The docstrings of every module as pages: build/api/index.html.
 docs: $(READY)

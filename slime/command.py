@@ -1,6 +1,7 @@
 """How every script ends: 0 done, 2 the user's mistake, 130 interrupted, else our bug."""
 
 import errno
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -31,7 +32,16 @@ def run_command(main: Callable[[Sequence[str]], int | None]) -> None:
             raise
         print(f"{_name()}: {error}; what was finished is saved", file=sys.stderr)
         code = 2
+    _leave(code)
+
+
+def _leave(code: int) -> None:
+    """End with a code; at once where a rank was lost, since torch may abort as it lets go of it."""
     sys.stdout.flush()
+    ranks = sys.modules.get("torch.distributed")
+    if code and ranks is not None and ranks.is_available() and ranks.is_initialized():
+        sys.stderr.flush()
+        os._exit(code)
     sys.exit(code)
 
 

@@ -237,7 +237,7 @@ def test_a_comparison_without_p_counts_for_none():
 def test_intervals_cover_the_truth_as_often_as_they_say(n_seeds, spread, phi, n):
     """AR(1) errors in time, shared by the seeds, and seeds that differ, with 10 blocks and more.
 
-    95 % nominally; 200 trials are sure to 1.5 % (one sigma). Few seeds beside few blocks are
+    95 % nominally; 200 trials are sure to 1.5 % (one sigma, and three are allowed below). Few seeds beside few blocks are
     Behrens' and Fisher's case, whose intervals cover up to 98 %.
     """
     rng, covered = np.random.default_rng(n_seeds), []
@@ -247,7 +247,7 @@ def test_intervals_cover_the_truth_as_often_as_they_say(n_seeds, spread, phi, n)
         if not math.isnan(low):
             covered.append(low <= 20 <= high)
     assert len(covered) > 180
-    assert 0.92 <= np.mean(covered) <= 0.985
+    assert 0.905 <= np.mean(covered) <= 0.985
 
 
 @pytest.mark.slow
