@@ -237,8 +237,8 @@ def test_a_comparison_without_p_counts_for_none():
 def test_intervals_cover_the_truth_as_often_as_they_say(n_seeds, spread, phi, n):
     """AR(1) errors in time, shared by the seeds, and seeds that differ, with 10 blocks and more.
 
-    95 % nominally; 200 trials are sure to 1.5 % (one sigma, and three are allowed below). Few seeds beside few blocks are
-    Behrens' and Fisher's case, whose intervals cover up to 98 %.
+    95 % nominally; 200 trials are sure to 1.5 % (one sigma, and three are allowed below). Few seeds
+    beside few blocks are Behrens' and Fisher's case, whose intervals cover up to 98 %.
     """
     rng, covered = np.random.default_rng(n_seeds), []
     for trial in range(200):
