@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
-    for folder in (".", "docs", "foundations", "configs")
+    for folder in (".", "docs", "foundations", "configs", "benchmarks")
     for page in (ROOT / folder).glob("*.md")
 )
 
