@@ -15,7 +15,7 @@ from tqdm import tqdm
 from slime.errors import SlimeError
 from slime.landscape import filter_normalised_direction, loss_line, loss_plane
 from slime.landscape.directions import inner_product
-from slime.landscape.surface import centred_axis
+from slime.landscape.grid import centred_axis
 from slime.scale import Standardizer
 from slime.score import horizon, mse, tally_windows
 from slime.stepper import Stepper, rollout, weights_hash

@@ -81,7 +81,7 @@ def evaluated(stepper, batches, a, b, d1, d2):
 @pytest.mark.parametrize("double", [False, True])
 def test_every_cell_is_the_evaluation_there(head, masked, layers, double, monkeypatch):
     monkeypatch.setattr(linear_chain, "IN_CACHE", 120)  # 3 windows at once
-    monkeypatch.setattr("slime.landscape.surface.loss_now", None)  # not by forecasts
+    monkeypatch.setattr("slime.landscape.grid.loss_now", None)  # not by forecasts
     stepper, batches = stepper_of(layers(), head), make_batches(masked=masked)
     if double:
         stepper.net.double()

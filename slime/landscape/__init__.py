@@ -6,10 +6,12 @@ centre value can be compared, and that shape alone says nothing of how well a ne
 (Andriushchenko et al. 2023, arXiv 2302.07011).
 """
 
-from slime.landscape.between import loss_between, plane_through, trajectory_plane
+from slime.landscape.between import loss_between
 from slime.landscape.directions import Direction, filter_normalised_direction
+from slime.landscape.grid import Progress
 from slime.landscape.hessian import hessian_directions, hessian_spectrum
-from slime.landscape.surface import Progress, loss_line, loss_plane
+from slime.landscape.planes import plane_through, trajectory_plane
+from slime.landscape.surface import loss_line, loss_plane
 
 __all__ = [
     "Direction",

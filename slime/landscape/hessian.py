@@ -19,8 +19,8 @@ from torch.func import functional_call
 from slime.errors import SlimeError
 from slime.landscape.density import Product, Vector, add_density, lanczos_measure
 from slime.landscape.directions import Direction
+from slime.landscape.facts import facts_of
 from slime.landscape.loss import HeldWindows, hold_windows, left_as_found, summed_squares
-from slime.landscape.surface import facts_of
 from slime.stepper import Stepper
 from slime.stream import Batch
 

@@ -66,6 +66,16 @@ def statistics_between(module: nn.Module, other: Mapping[str, Tensor]) -> Steps:
     }
 
 
+def all_between(module: nn.Module, others: Sequence[Mapping[str, Tensor]]) -> list[Steps] | None:
+    """What leads to the statistics of each other; None where the module has none."""
+    return [statistics_between(module, o) for o in others] if statistics(module) else None
+
+
+def told(axes: Sequence[Steps] | None) -> dict[str, str]:
+    """An attribute that says how statistics went along; none where there are none."""
+    return {} if axes is None else {"norm_statistics": TOLD}
+
+
 def _log_ratio(other: Tensor, own: Tensor) -> Tensor:
     return torch.where(other == own, 0.0, torch.log(other) - torch.log(own))
 
