@@ -3,16 +3,16 @@
 from itertools import product
 from typing import Any
 
-import zarr
 from zarr.core.sync import sync
 
 from slime.chunks import FrameChunks
+from slime.engine import Decoder
 from slime.errors import StoreError, one_line
 from slime.remote import RemoteStore, UnreachableError
 
 
 def unreadable(
-    array: zarr.Array,
+    decoder: Decoder,
     chunks: FrameChunks,
     label: str,
     frames: Any,
@@ -23,6 +23,7 @@ def unreadable(
     A server that fails has been asked often enough: its error names the URL.
     """
     first, last = int(frames[0]), int(frames[-1])
+    array = decoder.array
     store = array.store_path.store
     if isinstance(store, RemoteStore):
         sync(store.settled())
@@ -33,7 +34,7 @@ def unreadable(
         )
     place = ""
     for cell in product(*chunks.cells_of([first, last])):
-        fault = _fault(array, chunks, cell)
+        fault = _fault(decoder, chunks, cell)
         if fault is not None:
             place, error = f"chunk {array.metadata.encode_chunk_key(cell)!r}, ", fault
             length, n_frames = chunks.cell["time"], chunks.size["time"]
@@ -46,12 +47,12 @@ def unreadable(
     )
 
 
-def _fault(array: zarr.Array, chunks: FrameChunks, cell: tuple[int, ...]) -> Exception | None:
+def _fault(decoder: Decoder, chunks: FrameChunks, cell: tuple[int, ...]) -> Exception | None:
     """What a read of this chunk alone ends in; zarr reads an empty shard as the fill value."""
     grid = chunks.grid
     key = tuple(slice(i * c, (i + 1) * c) for i, c in zip(cell, grid.cell, strict=True))
     try:
-        array[key]
+        decoder.read(key)
     except Exception as error:
         return error
     return EOFError("the file is empty now") if grid.present[cell] and grid.gone(cell) else None

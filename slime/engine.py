@@ -27,7 +27,7 @@ class Decoder:
 
     Attributes:
         name: "direct", "zarrs" or "zarr".
-        array: the array for selections that are no slices, read by zarrs or zarr-python.
+        array: the array as zarrs or zarr-python reads it.
 
     Raises:
         SlimeError: the environment variable SLIME_ENGINE asks for what is not there.
@@ -54,9 +54,12 @@ class Decoder:
         return os.cpu_count() or 1 if self.name == "zarrs" else zarr.config.get("async.concurrency")
 
     def read_into(
-        self, key: tuple[slice, ...], out: Shaped[np.ndarray, "*any"]
+        self, key: tuple[slice | np.ndarray, ...], out: Shaped[np.ndarray, "*any"]
     ) -> list[tuple[int, ...]] | None:
-        """Decode a selection of rising slices into `out`, without a copy in between if it can be.
+        """Decode a selection along each axis into `out`, without a copy in between if it can be.
+
+        Args:
+            key: rising slices, or positions in any order.
 
         Returns:
             The chunk (or shard) files that are not there; None where the decoder does not tell.
@@ -64,13 +67,29 @@ class Decoder:
         Raises:
             Exception: whatever zarr, the codec or the store raises.
         """
-        if self._direct is not None:
-            return self._direct.read_into(key, out)
+        slices = [k for k in key if isinstance(k, slice)]
+        if self._direct is not None and len(slices) == len(key):
+            return self._direct.read_into(tuple(slices), out)
         if out.flags.c_contiguous:
             _read_by_zarr(self.array, key, out)
         else:
-            out[...] = self.array[key]
+            out[...] = self.read(key)
         return None
+
+    def read(self, key: tuple[slice | np.ndarray, ...]) -> Shaped[np.ndarray, "*any"]:
+        """A selection along each axis, as zarrs or zarr-python reads it.
+
+        Raises:
+            Exception: whatever zarr, the codec or the store raises.
+        """
+        # zarrs fills memory in C order alone; zarr would take it in the order of a zarr 2 store
+        shape = [
+            len(range(n)[k] if isinstance(k, slice) else k)
+            for k, n in zip(key, self.array.shape, strict=True)
+        ]
+        out = np.empty(shape, self.array.dtype)
+        _read_by_zarr(self.array, key, out)
+        return out
 
 
 def _by_zarrs(array: zarr.Array, *, needed: bool) -> zarr.Array | None:
@@ -100,10 +119,13 @@ def _served(array: zarr.Array) -> zarr.Array | None:
         return None
 
 
-def _read_by_zarr(array: zarr.Array, key: tuple[slice, ...], out: np.ndarray) -> None:
+def _read_by_zarr(array: zarr.Array, key: tuple[slice | np.ndarray, ...], out: np.ndarray) -> None:
     buffer = default_buffer_prototype().nd_buffer.from_numpy_array(out)
+    read: Any = array.get_basic_selection
+    if any(isinstance(k, np.ndarray) for k in key):
+        read = array.get_orthogonal_selection
     try:
-        array.get_basic_selection(key, out=buffer)
+        read(key, out=buffer)
     except Exception:
         raise
     except BaseException as panic:

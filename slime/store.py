@@ -211,15 +211,11 @@ class StoredFrames(BackendArray):
         target = target.transpose([left.index(axis) for axis in self.axes])  # a view, as stored
         scattered = any(isinstance(k, np.ndarray) for k in key)
         self.guard.before(key, look=scattered or self.decoder.name != "direct")
-        missing = None
         try:
-            if scattered:
-                target[...] = self.array.oindex[key]
-            else:
-                missing = self.decoder.read_into(key, target)
+            missing = self.decoder.read_into(key, target)
         except Exception as error:
             self.guard.before(key)  # another decoder, which finds the fault, would believe a claim
-            raise unreadable(self.array, self.chunks, self.label, frames, error) from error
+            raise unreadable(self.decoder, self.chunks, self.label, frames, error) from error
         if missing is None:
             missing = self.guard.filled(key, target, self.fill_value)
         self.guard.check_gone(missing)

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import zarr
@@ -5,7 +7,7 @@ from zarr.codecs import BloscCodec, GzipCodec
 from zarr.storage import MemoryStore
 
 from slime.engine import Decoder
-from slime.errors import SlimeError
+from slime.errors import SlimeError, StoreError
 from slime.movie import open_movie, stored_frames
 
 LAYOUTS = [((3, 1, 16, 16), None), ((1, 2, 32, 32), None), ((2, 1, 32, 32), (4, 2, 32, 32))]
@@ -76,6 +78,30 @@ def test_frames_are_read_into_their_place_alone(tmp_path, monkeypatch, engine):
     decoder.read_into(np.s_[1:4, 0:4, 0:5], block[1:4])
     np.testing.assert_array_equal(block[1:4], pixels[1:4])
     assert (block[[0, 4]] == 9999).all()
+
+
+@pytest.mark.parametrize("axes", ["TYX", "YXT", "XTY"])
+def test_stores_in_fortran_order_read_however_their_axes_lie(tmp_path, axes):
+    pixels = numbers((7, 5, 6), "u2")
+    as_stored = np.moveaxis(pixels, [0, 1, 2], [axes.index(a) for a in "TYX"])
+    made = zarr.create_array(
+        tmp_path / "a.zarr",
+        shape=as_stored.shape,
+        chunks=(3, 2, 4),
+        dtype="u2",
+        zarr_format=2,
+        order="F",
+    )
+    made[...] = as_stored
+    movie = open_movie(tmp_path / "a.zarr", axes=axes)
+    assert stored_frames(movie).decoder.name == "zarrs"
+    np.testing.assert_array_equal(movie[:, 0], pixels)
+    scattered = movie[[1, 2, 6], 0, 1:4, [0, 3, 5]]
+    np.testing.assert_array_equal(scattered, pixels[[1, 2, 6], 1:4][..., [0, 3, 5]])
+    damaged = sorted(tmp_path.glob("a.zarr/?.?.?"))[-1]
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    with pytest.raises(StoreError, match=re.escape(f"chunk {damaged.name!r}, frames")):
+        open_movie(tmp_path / "a.zarr", axes=axes).values  # noqa: B018
 
 
 def test_what_zarrs_does_not_serve_is_left_to_zarr(tmp_path):

@@ -102,7 +102,7 @@ def _broken_chunks(movie: xr.DataArray, start: int, stop: int) -> Iterator[Broke
             continue
         key = tuple(slice(i * c, (i + 1) * c) for i, c in zip(cell, grid.cell, strict=True))
         try:
-            stored.array[key]
+            stored.decoder.read(key)
         except Exception as error:  # whatever the decoder makes of damaged bytes
             first = cell[time] * grid.cell[time]
             last = min(first + grid.cell[time], stored.shape[0])
