@@ -13,10 +13,11 @@ from xarray.backends import BackendArray
 from slime.axes import AXIS_OF, FRAME_AXES, Axis, stored_names
 from slime.contents import member
 from slime.errors import SlimeError, StoreError, nearest
+from slime.lazy import lazy_variable
 from slime.nodes import open_node
 from slime.ome import image_of
 from slime.places import is_url, local_path
-from slime.store import StoredFrames, lazy_variable
+from slime.store import StoredFrames
 
 
 def read_mask(mask: Any, node: Any, frames: StoredFrames, label: str) -> xr.Variable:

@@ -13,15 +13,10 @@ from slime.channels import channel_names, picked_channels
 from slime.contents import Contents, find_contents
 from slime.errors import SlimeError
 from slime.labels import experiment_of
+from slime.lazy import BlankFrames, lazy_variable
 from slime.masks import read_mask
-from slime.store import (
-    MEMORY_BUDGET,
-    BlankFrames,
-    Picked,
-    StoredFrames,
-    lazy_variable,
-    positions,
-)
+from slime.positions import Picked, positions
+from slime.store import MEMORY_BUDGET, StoredFrames
 
 
 def open_movie(

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Shaped
 
+PROJECTION_BYTES = 16 << 20  # decoded at once while projecting; more would only cost memory
+
 
 def project(
     slices: Shaped[np.ndarray, "t c z y x"], how: str, fill: Any
@@ -29,6 +31,16 @@ def project(
         frames = slices.max(axis=2, where=counts, initial=_lowest(slices.dtype))
     frames[~np.logical_or.reduce(there, axis=2)] = fill
     return frames, there
+
+
+def projected_together(n_frames: int, chunk_frames: int, frame_nbytes: int) -> int:
+    """Frames to project at once, of `n_frames`: whole chunks of about PROJECTION_BYTES.
+
+    Args:
+        frame_nbytes: of all slices of a frame, decoded.
+    """
+    n = max(PROJECTION_BYTES // max(frame_nbytes, 1) // chunk_frames, 1) * chunk_frames
+    return min(n, -(-n_frames // chunk_frames) * chunk_frames) or 1
 
 
 def _lowest(dtype: np.dtype) -> Any:

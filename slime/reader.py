@@ -10,14 +10,13 @@ import numpy as np
 import xarray as xr
 from jaxtyping import Shaped
 
+from slime.crop import Area
 from slime.frames import WHOLE, area_shape, read_frames
 from slime.gather import Frames, Held
 from slime.plan import Block, Epoch
 from slime.reuse import Memory, Room
 
 READ_AHEAD = 2  # blocks in flight beside those that are being mixed, at most; as many threads
-
-Area = tuple[slice, slice]
 
 
 def read_held(

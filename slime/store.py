@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import xarray as xr
 import zarr
 from jaxtyping import Bool, Shaped
 from xarray.backends import BackendArray
@@ -19,12 +18,10 @@ from slime.chunks import ChunkGrid, FrameChunks
 from slime.engine import Decoder
 from slime.errors import StoreError, span_text
 from slime.guard import ReadGuard
-from slime.projection import project
+from slime.positions import Picked, as_index, positions
+from slime.projection import project, projected_together
 
 MEMORY_BUDGET = 2 << 30  # bytes that one chunk may decode to, unless the user allows more
-PROJECTION_BYTES = 16 << 20  # decoded at once while projecting; more would only cost memory
-
-Picked = range | np.ndarray  # positions along one axis, rising
 
 
 class StoredFrames(BackendArray):
@@ -124,10 +121,8 @@ class StoredFrames(BackendArray):
         return min(at_once, decoded * n_decoded) + (0 if in_order else decoded * n_decoded)
 
     def _together(self, n_frames: int) -> int:
-        """Frames to project at once: whole chunks of about PROJECTION_BYTES."""
         raw = math.prod(self.shape[1:]) * self.n_z * self.array.dtype.itemsize
-        n = max(PROJECTION_BYTES // max(raw, 1) // self.chunk_frames, 1) * self.chunk_frames
-        return min(n, -(-n_frames // self.chunk_frames) * self.chunk_frames) or 1
+        return projected_together(n_frames, self.chunk_frames, raw)
 
     def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
         return indexing.explicit_indexing_adapter(
@@ -179,7 +174,7 @@ class StoredFrames(BackendArray):
             raw = np.empty(shape, self.array.dtype)
             self._decode(raw, frames[a:b], channels, *everywhere)
             whole, there[a:b] = project(raw, str(self.z), self.fill_value)
-            block[a:b] = whole[:, :, _indexer(y)][..., _indexer(x)]
+            block[a:b] = whole[:, :, as_index(y)][..., as_index(x)]
         return block, there
 
     def _decode(
@@ -195,11 +190,11 @@ class StoredFrames(BackendArray):
         z = slice(self.z, self.z + 1) if isinstance(self.z, int) else slice(None)
         where: dict[str, Any] = {
             "movie": slice(movie, movie + 1),
-            "time": _indexer(frames),
-            "channel": _indexer(np.asarray(self.channels)[_indexer(channels)]),
+            "time": as_index(frames),
+            "channel": as_index(np.asarray(self.channels)[as_index(channels)]),
             "z": z,
-            "y": _indexer(y),
-            "x": _indexer(x),
+            "y": as_index(y),
+            "x": as_index(x),
         }
         key = tuple(where[axis] for axis in self.axes)
         order = ["time", "channel", "z", "y", "x"]
@@ -243,7 +238,7 @@ class StoredFrames(BackendArray):
         """
         if not len(frames):
             return
-        place = _indexer(frames)
+        place = as_index(frames)
         for of_frame, what in (
             (self.chunks.hollow, "have a shard that is an empty file"),
             (self.chunks.torn, "lack a tile of the picture"),
@@ -255,41 +250,3 @@ class StoredFrames(BackendArray):
                     "chunks back from a copy, or go on with data.missing=fill"
                 )
         _ = self.blank  # raises where our own store has lost frames
-
-
-def positions(key: Any, n: int) -> Picked:
-    """The positions along an axis of `n` that a key (number, slice, array of numbers) picks."""
-    if isinstance(key, (int, np.integer)):
-        return range(n)[int(key) : int(key) + 1]
-    return range(n)[key] if isinstance(key, slice) else np.asarray(key)
-
-
-def _indexer(picked: Picked) -> slice | np.ndarray:
-    """The positions as a slice where their steps are even, which zarr reads best."""
-    if not isinstance(picked, range):
-        steps = np.diff(picked)
-        if not len(picked) or (len(steps) and (steps[0] < 1 or (steps != steps[0]).any())):
-            return np.asarray(picked, int)
-        step = int(steps[0]) if len(steps) else 1
-        picked = range(int(picked[0]), int(picked[-1]) + 1, step)
-    return slice(picked.start, picked.stop, picked.step)
-
-
-class BlankFrames(BackendArray):
-    """The frames of StoredFrames that lack all chunks, as a lazy array along time."""
-
-    def __init__(self, frames: StoredFrames):
-        self.frames, self.shape, self.dtype = frames, frames.shape[:1], np.dtype(bool)
-
-    def __getitem__(self, key: indexing.ExplicitIndexer) -> np.ndarray:
-        return indexing.explicit_indexing_adapter(
-            key,
-            self.shape,
-            indexing.IndexingSupport.BASIC,
-            lambda k: np.asarray(self.frames.blank[k]),
-        )
-
-
-def lazy_variable(dims: Sequence[str], frames: BackendArray) -> xr.Variable:
-    """An xarray variable that reads nothing until a block is asked for."""
-    return xr.Variable(dims, indexing.LazilyIndexedArray(frames))

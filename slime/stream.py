@@ -11,14 +11,15 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from slime.batch import Batch, Batches
 from slime.batchable import check_batchable, usable_starts
+from slime.crop import Crop
 from slime.errors import SlimeError
-from slime.frames import GIB, WHOLE, area_shape, chunk_grid, frame_nbytes
+from slime.frames import GIB, chunk_grid
 from slime.gather import Frames, Held
 from slime.mixing import Mixing, block_length, mixing
 from slime.movie import decoder
 from slime.on_device import DeviceFrames, fits_on
 from slime.plan import Epoch, epoch_plan, share_of, time_blocks
-from slime.reader import Area, BlockReader, block_areas, read_whole
+from slime.reader import BlockReader, block_areas, read_whole
 from slime.reuse import Memory, Room
 from slime.split import Split
 from slime.window_dataset import WindowDataset
@@ -99,15 +100,15 @@ class WindowStream(IterableDataset[Batch]):
                 f"{self.splits[0].name!r}: a smaller window.n_in or step would do"
             )
         self._epoch, self._batch, self._resumes = -1, 0, False
+        self._crop = Crop(crop, drawn=seed is not None)
         self._batches = Batches(
             spec,
-            (self.movies[0].sizes["channel"], *self._size(self.movies[0])),
+            (self.movies[0].sizes["channel"], *self._crop.size(self.movies[0])),
             masked=any("mask" in movie.coords for movie in self.movies),
             device=self.device,
         )
         self.wait_s, self.frames_read, self.blocks_held = 0.0, 0, 0
-        self._areas = [self._fixed_area(movie) for movie in self.movies]
-        nbytes = [self._frame_nbytes(i) for i in range(len(self.movies))]
+        nbytes = [self._crop.frame_nbytes(movie) for movie in self.movies]
         total = sum(len(s) * n for s, n in zip(self.splits, nbytes, strict=True))
         self.nbytes, self.resident = total, total <= memory_budget
         if not self.resident:
@@ -208,29 +209,8 @@ class WindowStream(IterableDataset[Batch]):
         if self.seed is not None:
             own = (self.rank,) if self.rank and not self.resident else ()
             rng = np.random.default_rng((self.seed, number, *own))
-        rooms = [self._room(movie) for movie in self.movies]
+        rooms = [self._crop.room(movie) for movie in self.movies]
         return epoch_plan(self.starts, self._ranges, rooms, self.spec.span, n_live, rng)
-
-    def _size(self, movie: xr.DataArray) -> tuple[int, int]:
-        return self.crop or (movie.sizes["y"], movie.sizes["x"])
-
-    def _room(self, movie: xr.DataArray) -> tuple[int, int]:
-        """Pixels by which a crop may move in y and x."""
-        height, width = self._size(movie)
-        return movie.sizes["y"] - height, movie.sizes["x"] - width
-
-    def _fixed_area(self, movie: xr.DataArray) -> Area:
-        """What is read of a movie's frames in every epoch: the middle where crops stay there."""
-        if self.crop is None or self.seed is not None or "mask" in movie.coords:
-            return WHOLE
-        (y, x), (height, width) = (r // 2 for r in self._room(movie)), self.crop
-        return slice(y, y + height), slice(x, x + width)
-
-    def _frame_nbytes(self, i: int) -> int:
-        """Bytes that a frame of the i-th movie takes in memory, of its fixed area."""
-        movie = self.movies[i]
-        n_pixels = math.prod(area_shape(movie, self._areas[i]))
-        return frame_nbytes(movie) * n_pixels // math.prod(movie.shape[1:])
 
     def _blocks(self, nbytes: Sequence[int]) -> list[list[tuple[int, int]]]:
         """For each movie runs of whole chunks, over the frames that its windows need."""
@@ -250,8 +230,8 @@ class WindowStream(IterableDataset[Batch]):
 
     def _whole(self) -> list[Frames]:
         self.frames_read += sum(map(len, self.splits))
-        each = zip(self.movies, self._ranges, self._areas, strict=True)
-        return [read_whole(movie, blocks, area) for movie, blocks, area in each]
+        each = zip(self.movies, self._ranges, strict=True)
+        return [read_whole(movie, blocks, self._crop.area(movie)) for movie, blocks in each]
 
     def _rows(self, i: int) -> tuple[int, int]:
         """The windows of the i-th batch, by their numbers in the epoch as this process plans it."""

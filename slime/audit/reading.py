@@ -11,9 +11,9 @@ from jaxtyping import Bool
 
 from slime.errors import StoreError
 from slime.frame_table import Block, read_block
+from slime.lazy import BlankFrames, lazy_variable
 from slime.movie import stored_frames
 from slime.nodes import one_line
-from slime.store import BlankFrames, lazy_variable
 
 
 class Broken(NamedTuple):
