@@ -20,7 +20,11 @@ ALIASES: dict[Axis, tuple[str, ...]] = {
 }
 AXIS_OF: dict[str, Axis] = {alias: axis for axis, aliases in ALIASES.items() for alias in aliases}
 MOST_BYTES = 512 << 20  # of the positions along an axis
-EXAMPLES = {4: "time,channel,y,x", 5: "time,channel,z,y,x"}  # for 3 axes: time,y,x
+EXAMPLES = {  # for 3 axes: time,y,x
+    4: "time,channel,y,x",
+    5: "time,channel,z,y,x",
+    6: "movie,time,channel,z,y,x",
+}
 UNNAMED: dict[int, tuple[Axis, ...]] = {
     3: ("time", "y", "x"),
     5: ("time", "channel", "z", "y", "x"),

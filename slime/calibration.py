@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,7 @@ def frame_times(
     node, array, label = held.node, held.array, held.label
     n_frames = array.shape[list(axes).index("time")]
     if frame_interval_s is not None:
-        if not (frame_interval_s > 0 and math.isfinite(frame_interval_s)):
-            raise SlimeError(f"data.frame_interval_s={frame_interval_s} must be above 0")
+        check_positive("data.frame_interval_s", frame_interval_s)
         return np.arange(n_frames) * float(frame_interval_s), float(frame_interval_s)
     if held.image is not None and (stated := _ome_times(held.image, axes, label)) is not None:
         start, interval = stated
@@ -121,6 +121,17 @@ def _seconds(stored: zarr.Array, label: str) -> Float[np.ndarray, " t"] | None:
     return times * SECONDS.get(unit, 1.0)
 
 
+def check_positive(name: str, value: Any) -> None:
+    """Refuse a size or an interval that is no positive, finite number.
+
+    Raises:
+        SlimeError: names it.
+    """
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+    if not 0 < number < math.inf:
+        raise SlimeError(f"{name}={value!r} must be above 0 and finite")
+
+
 def check_even(times: Float[np.ndarray, " t"], label: str) -> None:
     """Refuse times that do not rise evenly, naming the first place.
 
@@ -130,7 +141,8 @@ def check_even(times: Float[np.ndarray, " t"], label: str) -> None:
     if len(times) < 2:
         return
     steps = np.diff(times)
-    usual = np.median(steps)
+    known = steps[np.isfinite(steps)]
+    usual = np.median(known) if len(known) else np.nan
     odd = ~((np.abs(steps - usual) <= UNEVEN * np.abs(usual)) & (steps > 0))
     if odd.any():
         at = int(np.flatnonzero(odd)[0])

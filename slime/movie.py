@@ -8,7 +8,7 @@ import zarr
 from xarray.core import indexing
 
 from slime.axes import FRAME_AXES, Axis, stored_axes
-from slime.calibration import check_even, frame_times, pixel_size_um
+from slime.calibration import check_even, check_positive, frame_times, pixel_size_um
 from slime.channels import channel_names, picked_channels
 from slime.contents import Contents, find_contents
 from slime.errors import SlimeError
@@ -151,8 +151,8 @@ def check_movie(movie: xr.DataArray) -> xr.DataArray:
         check_even(movie["time"].values, label)
     for name in ("frame_interval_s", "pixel_um"):
         value = movie.attrs.get(name)
-        if value is not None and not value > 0:
-            raise SlimeError(f"{label}: {name}={value} must be above 0")
+        if value is not None:
+            check_positive(f"{label}: {name}", value)
     return movie
 
 

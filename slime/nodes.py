@@ -1,6 +1,7 @@
 """What lies at a path or URL, opened so that nothing is ever created or changed."""
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -8,6 +9,7 @@ from typing import Any, BinaryIO
 import zarr
 from zarr.abc.store import Store
 from zarr.core.sync import sync
+from zarr.storage import StorePath
 
 from slime.errors import MissingStoreError, StoreError, nearest, one_line
 from slime.places import is_url, local_path
@@ -28,8 +30,13 @@ def open_node(store: Any) -> zarr.Array | zarr.Group:
         return store
     if isinstance(store, str) and not store.strip():
         raise MissingStoreError("the name of a store is empty: give the path of a zarr store")
-    if not isinstance(store, (str, os.PathLike)):
+    if isinstance(store, (Store, StorePath, Mapping)):
         return _opened(store, "", str(store))
+    if not isinstance(store, (str, os.PathLike)):
+        raise StoreError(
+            f"a movie is opened from a path, a URL, or an open zarr array or group, not from "
+            f"{type(store).__name__}: an array in memory is a movie once check_movie takes it"
+        )
     path = local_path(store)
     if path is not None:
         return _opened(*_local(path), str(path))

@@ -382,7 +382,7 @@ def test_dates_and_durations_come_in_seconds(written, numbered, zarr_format):
         ([0, 10, 10, 20, 30], r"frame 1 to 2 \(10 to 10 s"),
         ([0, 10, 20, 40, 30], r"frame 2 to 3 \(20 to 40 s, .* 2 such"),
         ([40, 30, 20, 10, 0], r"frame 0 to 1 \(40 to 30 s"),
-        ([0, 10, np.nan, 30, 40], r"frame 0 to 1|frame 1 to 2"),
+        ([0, 10, np.nan, 30, 40], r"frame 1 to 2 \(10 to nan s, where 10 s is usual; 2 such"),
     ],
 )
 def test_uneven_times_are_refused_with_the_first_place(written, numbered, times, place):
@@ -395,13 +395,41 @@ def test_uneven_times_are_refused_with_the_first_place(written, numbered, times,
     assert movie.values[:, 0, 0, 0].tolist() == [1, 2, 3, 4, 5]
 
 
+def test_what_is_no_store_is_refused_by_its_kind_in_one_line(numbered):
+    for held, kind in (
+        (numbered(3), "ndarray"),
+        (xr.DataArray(numbered(3), dims=("time", "y", "x")), "DataArray"),
+        (None, "NoneType"),
+        (3, "int"),
+    ):
+        with pytest.raises(SlimeError, match=f"not from {kind}: .*check_movie") as refused:
+            open_movie(held)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("value", ["0.5", True, np.inf, -1.0, [1.0]])
+def test_a_movie_in_memory_has_units_that_are_numbers(value):
+    movie = xr.DataArray(np.ones((3, 1, 4, 4)), dims=("time", "channel", "y", "x"), name="dish")
+    for name in ("pixel_um", "frame_interval_s"):
+        with pytest.raises(SlimeError, match=f"dish: {name}=.* must be above 0"):
+            check_movie(movie.assign_attrs({name: value}))
+
+
+def test_six_axes_are_asked_for_six_names(tmp_path):
+    zarr.create_array(tmp_path / "a.zarr", shape=(1, 3, 1, 1, 4, 4), chunks=(1,) * 6, dtype="u1")
+    with pytest.raises(SlimeError, match=r"instance data\.axes=movie,time,channel,z,y,x"):
+        open_movie(tmp_path / "a.zarr")
+
+
 def test_odd_time_axes_are_refused(written, numbered, tmp_path):
     path = written(dataset(numbered(3), time=("time", [0, 1, 2], {"units": "fortnights"})))
     with pytest.raises(SlimeError, match=r"time is in 'fortnights'.*data\.frame_interval_s"):
         open_movie(path)
     for interval in (0, -1, float("nan"), float("inf")):
-        with pytest.raises(SlimeError, match="must be above 0"):
+        with pytest.raises(SlimeError, match=r"data\.frame_interval_s=.* must be above 0"):
             open_movie(path, frame_interval_s=interval)
+        with pytest.raises(SlimeError, match=r"pixel_um=.* must be above 0"):
+            open_movie(path, pixel_um=interval, frame_interval_s=1)
     group = zarr.open_group(tmp_path / "short.zarr", mode="w")
     group.create_array("frames", data=numbered(3), dimension_names=("t", "y", "x"))
     group.create_array("t", data=np.arange(5) * 2.0, dimension_names=("t",))
