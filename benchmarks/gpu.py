@@ -14,6 +14,7 @@ import torch
 import xarray as xr
 
 from slime.command import run_command
+from slime.epoch_sums import Sums
 from slime.errors import SlimeError
 from slime.fit import fit
 from slime.nets import NetSpec, net_of
@@ -24,7 +25,7 @@ from slime.settings import setting, settings_help, spec_from_words
 from slime.split import Split
 from slime.stepper import Stepper
 from slime.stream import WindowStream
-from slime.training import Sums, Training
+from slime.training import Training
 from slime.windows import WindowSpec
 
 USAGE = "usage: python -m benchmarks.gpu [key=value ...]"

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from slime.epoch_sums import TrainBatches
 from slime.errors import SlimeError
 from slime.evaluation import evaluate, persistence
 from slime.objective import training_loss
@@ -15,7 +16,7 @@ from slime.ranks import ALONE, Ranks
 from slime.score import Tally, mse, skill
 from slime.stepper import Stepper
 from slime.stream import Batch
-from slime.training import DivergedError, TrainBatches, Training
+from slime.training import DivergedError, Training
 
 __all__ = [
     "DivergedError",

@@ -10,8 +10,9 @@ import xarray as xr
 from torch import Tensor
 
 from slime.checkpoint import build_stepper, shape_of
+from slime.epoch_sums import TrainBatches
 from slime.errors import SlimeError
-from slime.fit import TrainBatches, fit
+from slime.fit import fit
 from slime.nets import NetSpec
 from slime.optim import OptimSpec
 from slime.scale import Standardizer

@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import gpu
 from slime.arguments import load_config
+from slime.epoch_sums import Sums
 from slime.nets import NetKind, NetSpec, net_of
 from slime.objective import training_loss
 from slime.optim import OptimSpec
@@ -17,7 +18,7 @@ from slime.ranks import ALONE
 from slime.scale import Standardizer
 from slime.stepper import Stepper
 from slime.stream import Batch
-from slime.training import Sums, Training
+from slime.training import Training
 
 CPU, META = torch.device("cpu"), torch.device("meta")
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "gpu_24gb.yaml"

@@ -135,7 +135,7 @@ def test_the_seed_decides_the_draws():
 
 def test_many_windows_are_drawn_in_several_goes(monkeypatch):
     tally = noisy_frames(50, np.random.default_rng(0))
-    monkeypatch.setattr("slime.inference.DRAWN_AT_ONCE", 350)  # 7 draws at once
+    monkeypatch.setattr("slime.resampling.DRAWN_AT_ONCE", 350)  # 7 draws at once
     draws = resample_blocks(tally, n_draws=16)
     sums = draws.sums(tally)
     np.testing.assert_array_equal(sums[:, 0], 50 * 20)

@@ -210,7 +210,8 @@ def test_slices_never_written_are_left_out_of_the_projection(bare, z, chunks):
 
 
 def test_a_projection_runs_block_by_block_with_each_chunk_read_once(bare, monkeypatch, reads):
-    monkeypatch.setattr("slime.projection.PROJECTION_BYTES", 400)  # two frames of 4 slices, 160 bytes
+    # two frames of 4 slices, 160 bytes
+    monkeypatch.setattr("slime.projection.PROJECTION_BYTES", 400)
     pixels = z_stack(9)
     path = bare(pixels, chunks=(2, 1, 4, 4, 5))
     movie = open_movie(path)
