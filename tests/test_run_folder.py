@@ -28,13 +28,39 @@ def test_a_folder_that_holds_a_run_is_not_written_into_unasked(tmp_path):
         RunFolder(tmp_path / "other", resume=True)
 
 
-def test_a_folder_that_cannot_be_made_says_why(tmp_path):
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("seeds.json", "the runs of several seeds"),
+        ("sweep.yaml", "the runs of a sweep"),
+        ("zarr.json", "a zarr store"),
+        (".zarray", "a zarr store"),
+        (".zgroup", "a zarr store"),
+    ],
+)
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_that_holds_something_else_takes_no_run(tmp_path, name, what, resume):
+    (tmp_path / name).write_text("{}")
+    with pytest.raises(SlimeError, match=rf"out=.* holds {what}: name a folder of its own"):
+        RunFolder(tmp_path, resume=resume)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_a_folder_that_cannot_be_made_says_why_before_anything_is_computed(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(SlimeError, match=r"out=.*run cannot be made: Not a directory"),
-        RunFolder(tmp_path / "file" / "run", resume=False),
-    ):
-        pass
+    for name in ("file", "file/run", "file/deeper/run"):
+        with pytest.raises(SlimeError, match=rf"out=.*{name} cannot be made: .*file is not a dir"):
+            RunFolder(tmp_path / name, resume=False)
+    monkeypatch.setattr("slime.run.folder.os.access", lambda *_: False)
+    with pytest.raises(SlimeError, match=rf"cannot be made: {tmp_path} cannot be written to"):
+        RunFolder(tmp_path / "new" / "run", resume=False)
+
+
+def test_a_folder_that_the_system_refuses_to_make_says_why(tmp_path):
+    folder = RunFolder(tmp_path / "run", resume=False)
+    (tmp_path / "run").write_text("")  # meanwhile
+    with pytest.raises(SlimeError, match=r"out=.*run cannot be made: (Not a dir|File exists)"):
+        folder.__enter__()
 
 
 def test_two_processes_do_not_write_one_run(tmp_path):

@@ -126,6 +126,10 @@ def test_a_folder_that_holds_no_seeds_is_told(tmp_path):
     Trainer()(["data.stores=[a]", f"out={tmp_path / 'run'}"])
     with pytest.raises(SlimeError, match="already holds a run: name another out="):
         train_seeds([0], ["data.stores=[a]", f"out={tmp_path / 'run'}"], Trainer())
+    (tmp_path / "a.zarr").mkdir()
+    (tmp_path / "a.zarr" / "zarr.json").write_text("{}")
+    with pytest.raises(SlimeError, match="holds a zarr store: name a folder of its own"):
+        train_seeds([0], ["data.stores=[a]", f"out={tmp_path / 'a.zarr'}"], Trainer())
 
 
 def test_all_seeds_hold_out_the_same_movies(tmp_path):

@@ -216,6 +216,9 @@ def test_a_run_or_a_missing_program_is_told(words, tmp_path):
     (tmp_path / "out" / "config.yaml").write_text("")
     with pytest.raises(SlimeError, match="already holds a run"):
         read_words(words)
+    (tmp_path / "out" / "config.yaml").rename(tmp_path / "out" / "seeds.json")
+    with pytest.raises(SlimeError, match="holds the runs of several seeds"):
+        read_words(words)
     (tmp_path / "stub.py").unlink()
     with pytest.raises(SlimeError, match=r"program .*stub\.py is not there"):
         read_words(words)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import subprocess
@@ -17,9 +18,15 @@ import torch
 from slime.errors import SlimeError
 from slime.files import append_line, read_lines, write_json, write_text
 from slime.lock import HeldLock
+from slime.zipped import ROOTS
 
 SEEDS_FILE = "seeds.json"  # of a folder of runs that differ in their seed alone
 SWEEP_FILE = "sweep.yaml"  # of a folder of runs that a sweep planned
+HELD_ELSE = {  # what a folder holds besides a run, by a file in it
+    SEEDS_FILE: "the runs of several seeds",
+    SWEEP_FILE: "the runs of a sweep",
+    **dict.fromkeys(ROOTS, "a zarr store"),
+}
 LIBRARIES = ("numpy", "zarr", "xarray", "dask", "scikit-learn", "matplotlib", "wandb")
 
 
@@ -28,11 +35,12 @@ class RunFolder:
 
     Raises:
         SlimeError: the folder already holds a run and `resume` is false, holds none and `resume`
-            is true, or another process is writing into it.
+            is true, holds something else, cannot be made, or another process is writing into it.
     """
 
     def __init__(self, path: Path, *, resume: bool):
         self.path = path
+        check_folder(path)
         held = (path / "config.yaml").exists()
         if held and not resume:
             raise SlimeError(
@@ -52,6 +60,25 @@ class RunFolder:
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
+
+
+def check_folder(path: Path, *, own: str = "") -> None:
+    """Refuse a folder for a run, or for several, before anything is computed for it.
+
+    Args:
+        own: the file by which it may be known to hold what is gone on with.
+
+    Raises:
+        SlimeError: it holds something else, or cannot be made.
+    """
+    for name, what in HELD_ELSE.items():
+        if name != own and (path / name).exists():
+            raise SlimeError(f"out={path} holds {what}: name a folder of its own, another out=")
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not there.is_dir():
+        raise SlimeError(f"out={path} cannot be made: {there} is not a directory")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise SlimeError(f"out={path} cannot be made: {there} cannot be written to")
 
 
 def default_out(name: str) -> Path:

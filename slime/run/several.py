@@ -12,7 +12,7 @@ from slime.ensembles import values_of
 from slime.errors import SlimeError
 from slime.files import write_json
 from slime.run.compared import CompareSpec, compare_runs, training_hash
-from slime.run.folder import SEEDS_FILE, default_out, hash_of
+from slime.run.folder import SEEDS_FILE, check_folder, default_out, hash_of
 from slime.schedule import pick_scheduler
 from slime.tallies import tallies_path
 
@@ -90,6 +90,7 @@ def _begin(folder: Path, seeds: Sequence[int], config: RunConfig) -> None:
                 "settings that cannot be changed: another out= starts anew"
             )
         return
+    check_folder(folder)
     if config.resume:
         raise SlimeError(f"out={folder} holds no seeds to resume: leave out resume=true")
     if (folder / "config.yaml").exists():

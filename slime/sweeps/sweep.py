@@ -15,7 +15,7 @@ from slime.errors import SlimeError
 from slime.files import write_text
 from slime.lock import HeldLock
 from slime.progress import Progress
-from slime.run.folder import SWEEP_FILE
+from slime.run.folder import SWEEP_FILE, check_folder
 from slime.schedule import usable_cores
 from slime.settings import names_and_settings, setting, spec_from_words
 from slime.sweeps.file import Metric, SweepFile, read_sweep
@@ -92,6 +92,7 @@ def read_words(words: Sequence[str]) -> Sweep:
     folder = Path(spec.out) if spec.out else Path("runs") / file.path.stem
     if (folder / "config.yaml").exists():
         raise SlimeError(f"out={folder} already holds a run: name another out= for a sweep")
+    check_folder(folder, own=SWEEP_FILE)
     return Sweep(file, spec, folder, runs, notes)
 
 
