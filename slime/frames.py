@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, Context, Decimal
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +16,16 @@ GIB = 1 << 30
 PASS_BYTES = 16 << 20  # decoded by one task of a pass over a movie
 MOST_AT_ONCE = 8  # tasks of a pass in memory at once
 WHOLE = (slice(None), slice(None))  # the area of a whole frame
+
+
+def enough_gib(nbytes: int) -> str:
+    """GiB that these bytes take, with two digits, rounded up: a budget of as much holds them.
+
+    >>> enough_gib(1 << 30), enough_gib((1 << 30) + 1), enough_gib(54_000)
+    ('1', '1.1', '5.1e-05')
+    """
+    upwards = Context(prec=2, rounding=ROUND_CEILING)
+    return f"{float(upwards.divide(Decimal(nbytes), Decimal(GIB))):.2g}"
 
 
 def read_frames(
@@ -172,7 +183,7 @@ def pass_blocks(
     if n_at_once < 1:
         raise SlimeError(
             f"{movie.name}: reading {min(chunk, stop - start)} frames, a chunk's, takes "
-            f"{cost(length) / GIB:.2g} GiB, but data.memory_gib is {memory_budget / GIB:.2g}: "
+            f"{enough_gib(cost(length))} GiB, but data.memory_gib is {memory_budget / GIB:.2g}: "
             "raise it, or write shorter chunks"
         )
     first = offset + ((start - offset) // length + 1) * length

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from slime.errors import SlimeError, StoreError
-from slime.frames import GIB, frame_nbytes, reading_nbytes
+from slime.frames import GIB, enough_gib, frame_nbytes, reading_nbytes
 from slime.observables.choices import Choices
 from slime.observables.fields import smoothed
 from slime.observables.measure_waves import measure_waves
@@ -62,7 +62,7 @@ def measure_fronts(
     needed = needed_nbytes(shape) + frame_nbytes(movie) + reading_nbytes(movie, 1)
     if needed > memory_budget:
         return [], [
-            f"how far fronts move was not measured: it takes {needed / GIB:.2g} GiB, but "
+            f"how far fronts move was not measured: it takes {enough_gib(needed)} GiB, but "
             f"data.memory_gib is {memory_budget / GIB:.2g}"
         ]
     found = []

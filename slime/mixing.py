@@ -6,7 +6,7 @@ from typing import NamedTuple
 import xarray as xr
 
 from slime.errors import SlimeError
-from slime.frames import GIB, reading_nbytes
+from slime.frames import enough_gib, reading_nbytes
 from slime.reader import READ_AHEAD
 
 ENOUGH = 4  # blocks to mix before a second one is read ahead
@@ -68,6 +68,6 @@ def mixing(
         return Mixing(room // each, 0)
     raise SlimeError(
         f"memory_budget={memory_budget} bytes is too small: the block of frames that one window "
-        f"needs takes {need}. data.memory_gib={need / GIB:.2g} would do, or a store with shorter "
+        f"needs takes {need}. data.memory_gib={enough_gib(need)} would do, or a store with shorter "
         "chunks, which scripts/ingest_movie.py writes"
     )

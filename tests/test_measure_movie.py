@@ -184,7 +184,7 @@ def test_a_movie_that_would_not_fit_is_refused_with_the_bin_that_would(in_memory
     movie = in_memory(np.ones((100, 400, 600), "uint8"))
     whole = needed_nbytes((100, 400, 600))
     assert whole > needed_nbytes((100, 200, 300))
-    with pytest.raises(SlimeError, match=r"takes 0.82 GiB, but memory_gib is 0.57: .*\(bin=2\)"):
+    with pytest.raises(SlimeError, match=r"takes 0.83 GiB, but memory_gib is 0.57: .*\(bin=2\)"):
         read_field(movie, 0, bin_px=1, memory_budget=int(0.57 * GIB))
     assert read_field(movie, 0, bin_px=2, memory_budget=int(0.57 * GIB)).frames.shape[1] == 200
 

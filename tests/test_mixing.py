@@ -1,8 +1,11 @@
+import re
+
 import numpy as np
 import pytest
 import xarray as xr
 
 from slime.errors import SlimeError
+from slime.frames import GIB
 from slime.mixing import Mixing, block_length, mixing
 
 FRAME = 1000  # bytes
@@ -37,6 +40,14 @@ def test_below_one_block_it_is_refused():
         SlimeError, match=r"memory_budget=13999 bytes .* takes 14000\..*ingest_movie"
     ):
         mixed(13_999)
+
+
+@pytest.mark.parametrize("block", range(10, 60, 7))
+def test_the_advice_holds_a_budget_that_will_do(block):
+    with pytest.raises(SlimeError) as refused:
+        mixed(1, block=block)
+    words = re.search(r"data\.memory_gib=(\S+) would do", str(refused.value))
+    assert mixed(int(float(words[1]) * GIB), block=block).n_live >= 1
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32
 
 from slime.aggregation.spec import AggregationSpec
 from slime.errors import SlimeError
-from slime.frames import GIB
+from slime.frames import enough_gib
 from slime.observables import read_field
 from slime.prepare import open_stores, shares_of
 from slime.progress import Progress
@@ -170,6 +170,6 @@ def _check_memory(movies: Sequence[xr.DataArray], n_frames: int, spec: Aggregati
     needed = 4 * len(movies) * n_frames * pixels
     if needed > spec.data.memory_budget:
         raise SlimeError(
-            f"{len(movies)} movies of {n_frames} frames take {needed / GIB:.2g} GiB, but "
+            f"{len(movies)} movies of {n_frames} frames take {enough_gib(needed)} GiB, but "
             f"data.memory_gib is {spec.data.memory_gib:g}: raise it, or a larger bin"
         )

@@ -15,7 +15,7 @@ from slime.audit.reading import Broken, damaged, forgiving
 from slime.audit.sampling import SamplePlan
 from slime.errors import SlimeError
 from slime.frame_table import FrameTable, pass_results, table_of
-from slime.frames import GIB
+from slime.frames import GIB, enough_gib
 from slime.movie import stored_frames
 from slime.progress import Progress
 
@@ -69,8 +69,9 @@ def measure(
     plan = SamplePlan((t, c, y, x))
     if plan.nbytes > memory_budget // 2:
         raise SlimeError(
-            f"{movie.name}: an audit keeps {plan.nbytes / GIB:.2g} GiB of {movie.shape}, but "
-            f"data.memory_gib is {memory_budget / GIB:.2g}: raise it to {2 * plan.nbytes / GIB:.2g}"
+            f"{movie.name}: an audit keeps {enough_gib(plan.nbytes)} GiB of {movie.shape}, but "
+            f"data.memory_gib is {memory_budget / GIB:.2g}: raise it to "
+            f"{enough_gib(2 * plan.nbytes)}"
         )
     lenient = forgiving(movie)
     parts = pass_results(

@@ -7,7 +7,7 @@ import xarray as xr
 from jaxtyping import Bool, Float32, Shaped
 
 from slime.errors import SlimeError
-from slime.frames import GIB, blank_frames, pass_blocks, read_frames
+from slime.frames import GIB, blank_frames, enough_gib, pass_blocks, read_frames
 from slime.observables.fields import SLAB_BYTES
 from slime.progress import Progress
 
@@ -137,6 +137,6 @@ def _check_memory(
             break
     raise SlimeError(
         f"{movie.name}: measuring {shape[0]} frames of {shape[1]} x {shape[2]} pixels takes "
-        f"{needed / GIB:.2g} GiB, but memory_gib is {memory_budget / GIB:.2g}: raise it, or take "
+        f"{enough_gib(needed)} GiB, but memory_gib is {memory_budget / GIB:.2g}: raise it, or take "
         f"squares of pixels (bin={wider})"
     )
