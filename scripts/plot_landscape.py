@@ -15,7 +15,9 @@ from slime.plots import save_figure
 from slime.plots.landscape_lines import landscape_figures
 from slime.plots.landscape_page import landscape_page
 from slime.progress import bar
-from slime.run.landscapes import draw_grids, help_text, open_runs, parse_words, save_grids
+from slime.run.landscape_words import help_text, parse_words
+from slime.run.landscapes import draw_grids, save_grids
+from slime.run.opened import open_runs
 
 
 def main(words: Sequence[str]) -> int:

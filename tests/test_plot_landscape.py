@@ -8,7 +8,8 @@ import xarray as xr
 from scripts_by_name import script
 
 from slime.errors import SlimeError
-from slime.run.landscapes import parse_words
+from slime.run.landscape_words import LandscapeWords, parse_words
+from slime.run.opened import names_apart, take_windows
 from slime.run.snapshots import SNAPSHOTS, load_snapshots, n_snapshots, snapshot_due
 
 SMALL = [
@@ -83,9 +84,49 @@ def test_words_that_cannot_be_are_refused(tmp_path):
         ([run, "knd=line"], "did you mean kind"),
         ([run, "kind=lines"], "did you mean line"),
         ([run, "points=1"], "points=1 must be at least 3"),
+        ([run, "points=4"], "points=4 must be odd"),
+        ([run, "radius=0"], "radius=0.0 must be above 0"),
+        ([run, "radius=inf"], "radius=inf must be above 0 and finite"),
+        ([run, "kind=line", "axes=hessian"], "axes=hessian are those of a plane"),
+        ([run, f"{run}/../a", "kind=between"], "name each run once"),
     ):
         with pytest.raises(SlimeError, match=said):
             parse_words(words)
+
+
+def test_files_of_other_axes_or_losses_have_other_names():
+    told = [
+        LandscapeWords(**how).label
+        for how in ({}, {"axes": "hessian"}, {"lead": 4}, {"loss": "horizon_0.8", "lead": 9})
+    ]
+    assert told == ["plane", "plane-hessian", "plane-mse-lead4", "plane-horizon_0.8-lead9"]
+
+
+def test_runs_of_one_name_in_other_folders_are_told_apart(tmp_path):
+    paths = [tmp_path / "x" / "a" / "seed0", tmp_path / "y" / "a" / "seed0", tmp_path / "z"]
+    assert names_apart(paths[2:]) == ["z"]
+    names = names_apart(paths)
+    assert names[:2] == ["x-a-seed0", "y-a-seed0"]
+    assert len(set(names)) == 3
+
+
+def test_windows_may_reach_further_than_those_trained_on():
+    import torch
+    from test_training import movie
+
+    from slime.split import Split
+    from slime.windows import WindowSpec
+
+    split = Split("val", 0, 12, "a", gap=1)  # cut for windows of two frames
+    taken = take_windows(
+        [movie(False)],
+        [split],
+        WindowSpec(1, 6),
+        LandscapeWords(windows=0),
+        1 << 20,
+        torch.device("cpu"),
+    )
+    assert [start for batch in taken for start in batch.start.tolist()] == [*range(6)]
 
 
 def test_snapshots_are_even_and_bounded(monkeypatch):
