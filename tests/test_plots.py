@@ -21,6 +21,7 @@ from slime.plots import (
 )
 from slime.plots.coverage import coverage_by_lead
 from slime.plots.gif import rollout_gif
+from slime.plots.landscape_lines import line_figure, plane_figure
 
 
 def axes_of():
@@ -29,6 +30,10 @@ def axes_of():
 
 def texts(axes):
     return " | ".join(t.get_text() for t in axes.texts)
+
+
+def written(axes):
+    return {t.get_text() for t in axes.texts}
 
 
 def movie_of(n_frames=9, **attrs):
@@ -255,8 +260,35 @@ def test_landscape_levels_are_even_in_the_logarithm_and_lost_cells_are_counted()
     assert np.ptp(steps) < 1e-9
     title = axes.get_title(loc="left")
     assert title == (
-        "directions of seed 3, 16 windows, cosine 0.012, 2 of 35 cells not finite (hatched)"
+        "directions of seed 3, 16 windows, cosine of the directions 0.012,\n"
+        "2 of 35 cells not finite (hatched)"
     )
+
+
+def test_landscape_of_given_directions_says_which_and_no_cosine_that_is_rounding():
+    facts = {"n_windows": 16, "cosine": 2.1e-9}
+    axes = landscape_contour(axes_of(), plane_of(np.ones((3, 3)), **facts))
+    assert axes.get_title(loc="left") == "16 windows"
+    told = plane_of(np.ones((3, 3)), directions="through three nets", **facts)
+    title = landscape_contour(axes_of(), told).get_title(loc="left")
+    assert title == "through three nets, 16 windows"
+
+
+def test_nothing_of_a_landscape_is_cut_off_or_hidden():
+    long_name = "frames until the correlation falls below 0.8, median, at most 32"
+    loss = np.arange(25.0).reshape(5, 5) + 1
+    figure = Figure(figsize=(5.4, 4.4), layout="constrained")
+    axes = landscape_contour(
+        figure.add_subplot(), plane_of(loss, long_name=long_name, units="frames", seed=0)
+    )
+    figure.draw_without_rendering()
+    whole = figure.bbox
+    label = figure.axes[1].yaxis.label.get_window_extent()
+    assert label.y0 >= whole.y0
+    assert label.y1 <= whole.y1
+    legend = axes.get_legend().get_window_extent()
+    assert legend.y1 <= axes.get_window_extent().y0
+    assert legend.y0 >= whole.y0
 
 
 def test_landscape_marks_the_lowest_cell_where_it_is_not_the_centre():
@@ -278,6 +310,51 @@ def test_landscape_of_one_value_can_be_drawn(value, tmp_path):
 def test_landscape_refuses_other_axes():
     with pytest.raises(SlimeError, match="alpha and beta"):
         landscape_contour(axes_of(), plane_of(np.ones((3, 3))).rename(beta="gamma"))
+
+
+def between_two(**attrs):
+    line = xr.DataArray(
+        [4.0, 3.0, 5.0, 2.0, 2.5],
+        dims="alpha",
+        coords={"alpha": [-0.5, 0.0, 0.5, 1.0, 1.5]},
+        attrs={"long_name": "loss", "units": "a.u.", "distance": 3.0, **attrs},
+    )
+    line["alpha"].attrs["long_name"] = "share of the way"
+    return line
+
+
+def test_a_barrier_is_drawn_above_the_line_between_two_named_nets():
+    line = between_two(barrier=2.5, net_name=["a", "b"])
+    axes = line_figure({"a-b": line}).axes[0]
+    assert {"a", "b"} <= written(axes)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["straight line between two nets' losses", "a-b: barrier 2.5"]
+    chord = axes.lines[0]
+    assert float(np.interp(0.5, chord.get_xdata(), chord.get_ydata())) == pytest.approx(2.5)
+    stars = next(one for one in axes.lines if one.get_marker() == "*")
+    assert (list(stars.get_xdata()), list(stars.get_ydata())) == ([0, 1], [3.0, 2.0])
+
+
+def test_several_barriers_are_each_told_beside_their_line():
+    lines = {"one": between_two(barrier=2.5), "other": between_two(barrier=0.25)}
+    legend = line_figure(lines).axes[0].get_legend()
+    told = [text.get_text() for text in legend.get_texts()]
+    assert told == [told[0], "one: barrier 2.5", "other: barrier 0.25"]
+
+
+def test_a_horizon_between_two_nets_marks_both_without_a_barrier():
+    axes = line_figure({"a-b": between_two()}).axes[0]
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_marker() == "*"] == [[0, 1]]
+    assert len(axes.lines) == 2
+
+
+def test_nets_and_snapshots_of_a_plane_are_named_beside_their_own_loss():
+    nets = {"net_alpha": [0, 0.5, -0.9], "net_beta": [0, 0, 0.9], "net_loss": [1.0, 2.0, 3.0]}
+    plane = plane_of(np.ones((5, 5)), net_name=["a", "b", "c"], **nets)
+    assert {"a: 1", "b: 2", "c: 3"} <= written(plane_figure({"x": plane}).axes[0])
+    way = {name.replace("net", "snapshot"): value for name, value in nets.items()}
+    plane = plane_of(np.ones((5, 5)), snapshot_epoch=[2, 4, 6], explained=[0.9, 0.1], **way)
+    assert {"epoch 2: 1", "epoch 6: 3"} <= written(plane_figure({"x": plane}).axes[0])
 
 
 SPLITS = [

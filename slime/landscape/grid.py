@@ -135,5 +135,5 @@ def _surface_array(
         losses, coords=dict(values), dims=list(values), name=attrs["loss"], attrs=attrs
     )
     for name in values:
-        surface[name].attrs["long_name"] = f"step along the {name} direction, in its lengths"
+        surface[name].attrs["long_name"] = f"step along {name}, in lengths of that direction"
     return surface

@@ -1,5 +1,8 @@
 """Contours of a loss plane."""
 
+from textwrap import fill
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Num
@@ -13,6 +16,8 @@ from slime.errors import SlimeError
 from slime.plots.style import ORANGE
 from slime.texts import number_text
 
+LETTERS_UP, LETTERS_ACROSS = 56, 66  # that a colour bar and a title have room for
+
 
 def landscape_contour(
     axes: Axes, plane: xr.DataArray, *, scale: tuple[float, float] | None = None
@@ -20,9 +25,8 @@ def landscape_contour(
     """Contours of a loss plane with axes ("alpha", "beta"), levels evenly spaced in the logarithm.
 
     The centre (the trained net) is marked, and the lowest cell where that is another one (of a
-    horizon, the highest). Cells
-    without a finite loss are hatched and counted. `scale` is the lowest and highest loss of the
-    colours, where several planes share them.
+    horizon, the highest). Cells without a finite loss are hatched and counted. `scale` is the
+    lowest and highest loss of the colours, where several planes share them.
     """
     if set(plane.dims) != {"alpha", "beta"}:
         raise SlimeError(f"a loss plane has axes alpha and beta, not {plane.dims}")
@@ -36,7 +40,8 @@ def landscape_contour(
     if finite.any():
         bar = _draw_contours(axes, alpha, beta, np.ma.masked_where(~finite, loss), scale)
         units = f" ({plane.attrs['units']})" if plane.attrs.get("units") else ""
-        bar.set_label(f"{plane.attrs.get('long_name', plane.name or 'loss')}{units}")
+        what = f"{plane.attrs.get('long_name', plane.name or 'loss')}{units}"
+        bar.set_label(fill(what, LETTERS_UP))
         _mark_best(axes, alpha, beta, loss, upwards=plane.attrs.get("units") == "frames")
     else:
         axes.text(alpha.mean(), beta.mean(), "no finite loss", ha="center", va="bottom")
@@ -45,7 +50,8 @@ def landscape_contour(
         set_label(plane[name].attrs.get("long_name", f"step along the {name} direction"))
     axes.set(xlim=(alpha.min(), alpha.max()), ylim=(beta.min(), beta.max()))
     axes.set_title(_plane_title(plane, int((~finite).sum())), fontsize=9, loc="left")
-    axes.legend(loc="upper right", fontsize=8, framealpha=0.9)
+    below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.12)}  # where it hides no cell
+    axes.legend(fontsize=8, frameon=False, ncols=2, handletextpad=0.3, columnspacing=1, **below)
     return axes
 
 
@@ -89,20 +95,24 @@ def _mark_best(
     x, y = float(alpha[column]), float(beta[row])
     if (x, y) != (0.0, 0.0):
         label = f"{word} cell: {number_text(float(loss[row, column]))} at ({x:.2g}, {y:.2g})"
-        axes.plot(x, y, "P", color="white", markeredgecolor="black", markersize=9, label=label)
+        look: Any = {"color": "white", "markeredgecolor": "black", "clip_on": False}
+        axes.plot(x, y, "P", markersize=9, label=label, **look)
 
 
 def _plane_title(plane: xr.DataArray, n_lost: int) -> str:
-    facts = {n: plane.attrs.get(n) for n in ("seed", "n_windows", "cosine")}
+    names = ("seed", "n_windows", "cosine") if "seed" in plane.attrs else ("n_windows",)
+    facts = {n: plane.attrs.get(n) for n in names}  # other directions are at right angles
     words = {
         "seed": "directions of seed {:g}",
         "n_windows": "{:g} windows",
-        "cosine": "cosine {:.2g}",
+        "cosine": "cosine of the directions {:.2g}",
     }
-    said = [
+    told = plane.attrs.get("directions", "given")
+    said = [] if "seed" in plane.attrs or told == "given" else [str(told)]
+    said += [
         words[n].format(value)
         for n, value in facts.items()
         if isinstance(value, (int, float, np.number))
     ]
     lost = [f"{n_lost} of {plane.size} cells not finite (hatched)"] if n_lost else []
-    return ", ".join(said + lost)
+    return fill(", ".join(said + lost), LETTERS_ACROSS)

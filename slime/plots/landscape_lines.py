@@ -1,36 +1,61 @@
 """Losses along lines, spectra of the Hessian, and planes side by side or in relief."""
 
 from collections.abc import Mapping
+from itertools import cycle
+from textwrap import fill
+from typing import Any
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
-from slime.plots.landscape import landscape_contour
+from slime.plots.landscape import LETTERS_UP, landscape_contour
 from slime.plots.style import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, short_name, tidy
+from slime.texts import number_text
 
 COLOURS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY)
+CHORD = "straight line between two nets' losses"
+BESIDE: Any = {"textcoords": "offset points"}
+LETTERS_3D = 30
 
 
 def line_figure(lines: Mapping[str, xr.DataArray]) -> Figure:
-    """Losses along alpha, a line a run, on one logarithmic axis; a barrier is told in the title."""
+    """Losses along alpha, a line a run, on one logarithmic axis.
+
+    Between two nets both are marked, and the straight line that a barrier is measured from.
+    """
     figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for i, (name, line) in enumerate(lines.items()):
-        axes.plot(line["alpha"], line, color=COLOURS[i % len(COLOURS)], label=short_name(name))
-        for at in (0, 1) if "barrier" in line.attrs else (0,):
-            axes.plot(at, line.sel(alpha=at), "*", color=COLOURS[i % len(COLOURS)], markersize=11)
+    for colour, (name, line) in zip(cycle(COLOURS), lines.items(), strict=False):
+        label = short_name(name)
+        if "barrier" in line.attrs:
+            label += f": barrier {number_text(line.attrs['barrier'])}"
+            _draw_chord(axes, line, colour)
+        axes.plot(line["alpha"], line, color=colour, label=label)
+        ends = [0, 1] if "distance" in line.attrs else [0]
+        axes.plot(ends, line.sel(alpha=ends), "*", color=colour, markersize=11)
+        for at, net in zip(ends, line.attrs.get("net_name", ()), strict=False):
+            axes.annotate(net, (at, float(line.sel(alpha=at))), (7, 5), fontsize=8, **BESIDE)
     first = next(iter(lines.values()))
     if all(float(line.min()) > 0 for line in lines.values()):
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(LogFormatter())
+        axes.yaxis.set_minor_formatter(LogFormatter())
     axes.set_xlabel(first["alpha"].attrs["long_name"])
-    axes.set_ylabel(f"{first.attrs['long_name']} ({first.attrs['units']})")
-    if "barrier" in first.attrs:
-        axes.set_title(f"barrier {first.attrs['barrier']:.3g}", loc="left", fontsize=10)
+    axes.set_ylabel(fill(f"{first.attrs['long_name']} ({first.attrs['units']})", LETTERS_UP))
     tidy(axes)
     axes.legend(fontsize=8)
     return figure
+
+
+def _draw_chord(axes: Axes, line: xr.DataArray, colour: str) -> None:
+    """The straight line between the losses of two nets."""
+    share = np.linspace(0, 1, 101)
+    low, high = (float(line.sel(alpha=at)) for at in (0, 1))
+    told = None if any(one.get_label() == CHORD for one in axes.lines) else CHORD
+    axes.plot(share, low + share * (high - low), "--", color=colour, linewidth=1, label=told)
 
 
 def spectrum_figure(spectra: Mapping[str, xr.Dataset]) -> Figure:
@@ -40,9 +65,11 @@ def spectrum_figure(spectra: Mapping[str, xr.Dataset]) -> Figure:
         axes = figure.add_subplot(len(spectra), 1, i + 1)
         if "density" in spectrum:
             density = spectrum["density"].values
-            axes.semilogy(spectrum["eigenvalue"], np.maximum(density, 1e-9 * density.max()))
+            label = f"each spread over ± {number_text(spectrum.attrs['density_width'], 2)}"
+            at = spectrum["eigenvalue"]
+            axes.semilogy(at, np.maximum(density, 1e-9 * density.max()), label=label)
             axes.set_ylim(bottom=density.max() * 1e-6)
-            axes.set_ylabel("density")
+            axes.set_ylabel("share of eigenvalues per unit")
         for side, colour in (("top", VERMILION), ("bottom", GREEN)):
             if side in spectrum:
                 at = np.full(spectrum[side].shape, 0.02)
@@ -52,13 +79,13 @@ def spectrum_figure(spectra: Mapping[str, xr.Dataset]) -> Figure:
                     "|",
                     color=colour,
                     markersize=14,
-                    label=f"{side}: {', '.join(f'{v:.3g}' for v in spectrum[side].values)}",
+                    label=f"{side}: {', '.join(map(number_text, spectrum[side].values.tolist()))}",
                     transform=axes.get_xaxis_transform(),
                 )
         trace = ""
         if "trace" in spectrum:
-            mean, error = float(spectrum["trace"]), float(spectrum["trace_se"])
-            trace = f", trace {mean:.3g} ± {error:.2g} (standard error)"
+            mean, error = (float(spectrum[n]) for n in ("trace", "trace_se"))
+            trace = f", trace {number_text(mean)} ± {number_text(error, 2)} (standard error)"
         axes.set_title(f"{short_name(name)}{trace}", loc="left", fontsize=9)
         axes.set_xlabel("eigenvalue (movie units squared per squared weight)")
         tidy(axes)
@@ -93,13 +120,31 @@ def mark_nets(axes: Axes, plane: xr.DataArray) -> None:
         x, y, losses = (plane.attrs[f"{what}_{part}"] for part in ("alpha", "beta", "loss"))
         axes.plot(x, y, look, color="white", markeredgecolor="black", markersize=5, linewidth=1)
         for i in {0, len(losses) - 1} if what == "snapshot" else range(len(losses)):
-            text = f"{losses[i]:.3g}"
-            look_of_text = {"fontsize": 7, "bbox": {"facecolor": "white", "alpha": 0.8, "pad": 1}}
-            axes.annotate(text, (x[i], y[i]), (4, -9), textcoords="offset points", **look_of_text)
+            text = f"{_name(plane, what, i)}{number_text(losses[i])}"
+            # towards the middle, where there is room
+            down, left = y[i] > 0, x[i] > 0
+            axes.annotate(
+                text,
+                (x[i], y[i]),
+                (-5 if left else 5, -6 if down else 6),
+                ha="right" if left else "left",
+                va="top" if down else "bottom",
+                fontsize=7,
+                bbox={"facecolor": "white", "alpha": 0.8, "pad": 1},
+                **BESIDE,
+            )
     if "explained" in plane.attrs:
         first, second = plane.attrs["explained"]
         said = f"axes hold {first:.0%} and {second:.0%} of the way; numbers are own losses"
         axes.set_title(said, fontsize=9, loc="left")
+
+
+def _name(plane: xr.DataArray, what: str, i: int) -> str:
+    """How a net or a snapshot of a plane is called before its loss."""
+    if what == "snapshot":
+        return f"epoch {plane.attrs['snapshot_epoch'][i]}: "
+    names = plane.attrs.get("net_name", ())
+    return f"{short_name(names[i])}: " if len(names) else ""
 
 
 def landscape_figures(
@@ -126,13 +171,20 @@ def relief_figure(plane: xr.DataArray) -> Figure:
     positive = bool((plane > 0).all())
     height = np.log10(plane.values) if positive else plane.values
     axes.plot_surface(alpha, beta, height, cmap="viridis", linewidth=0, antialiased=False)  # pyright: ignore[reportAttributeAccessIssue]
-    axes.set(xlabel="alpha", ylabel="beta")
-    axes.set_zlabel("log10 of the loss" if positive else "loss")  # pyright: ignore[reportAttributeAccessIssue]
+    for name, set_label in (("alpha", axes.set_xlabel), ("beta", axes.set_ylabel)):
+        text = fill(plane[name].attrs.get("long_name", name), LETTERS_3D)
+        set_label(text, fontsize=9, labelpad=10)
+    units = f" ({plane.attrs['units']})" if plane.attrs.get("units") else ""
+    what = f"{'log10 of the ' if positive else ''}{plane.attrs.get('long_name', 'loss')}{units}"
+    axes.set_title(what, fontsize=9)
+    axes.locator_params(nbins=5)
+    axes.tick_params(labelsize=8)
     return figure
 
 
 def _relative(plane: xr.DataArray) -> xr.DataArray:
     """The loss over the net's own: all that can be compared between nets."""
     own = float(plane.sel(alpha=0, beta=0))
-    told = {**plane.attrs, "long_name": "loss over the net's own", "units": ""}
+    what = plane.attrs.get("long_name", "loss")
+    told = {**plane.attrs, "long_name": f"{what}, over the net's own", "units": ""}
     return (plane / own).assign_attrs(told)
