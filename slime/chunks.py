@@ -10,6 +10,8 @@ import numpy as np
 import zarr
 from dask.utils import SerializableLock
 from jaxtyping import Bool
+from zarr.abc.store import RangeByteRequest, Store
+from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from slime.errors import SlimeError, StoreError, one_line
@@ -102,7 +104,7 @@ class ChunkGrid:
         store = self.array.store_path.store
         if not await store.exists(key):
             return True
-        return self.array.shards is not None and not await store.getsize(key)
+        return self.array.shards is not None and await _is_empty(store, key)
 
     async def _listed(self) -> _Files:
         root = self.array.store_path
@@ -126,7 +128,7 @@ class ChunkGrid:
             files.outside.append(place)
         # an empty chunk cannot be decoded and says so; an empty shard decodes to nothing
         elif self.array.shards is not None and not (
-            entry.n_bytes or await self.array.store_path.store.getsize(entry.key)
+            entry.n_bytes or not await _is_empty(self.array.store_path.store, entry.key)
         ):
             files.hollow[place] = True
         else:
@@ -163,6 +165,14 @@ class ChunkGrid:
             return None
         place = tuple(map(int, words))
         return place if self.array.metadata.encode_chunk_key(place) == key else None
+
+
+async def _is_empty(store: Store, key: str) -> bool:
+    """Whether a file holds nothing; asked for its first byte where the store keeps no sizes."""
+    if type(store).getsize is not Store.getsize:  # zarr's own reads the whole file
+        return not await store.getsize(key)
+    head = await store.get(key, default_buffer_prototype(), RangeByteRequest(0, 1))
+    return not head
 
 
 class FrameChunks:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
@@ -11,7 +12,7 @@ import xarray as xr
 from jaxtyping import Shaped
 
 from slime.crop import Area
-from slime.frames import WHOLE, area_shape, read_frames
+from slime.frames import WHOLE, area_shape, chunk_grid, read_frames
 from slime.gather import Frames, Held
 from slime.plan import Block, Epoch
 from slime.reuse import Memory, Room
@@ -59,7 +60,8 @@ class BlockReader:
 
     A block that needs the last frames of its predecessor, or the first ones of the segment after
     it, gets a copy that was kept when these were read. At most `n_held` blocks are in memory, and
-    memory that a block gives back takes the next one.
+    memory that a block gives back takes the next one. A block without windows is read for its edges
+    alone, where its neighbours would each decode the same chunk for theirs.
 
     Args:
         areas: for each block the rows and columns that its windows and its neighbours' need.
@@ -82,7 +84,11 @@ class BlockReader:
         self.n_frames_read, self.wait_s, self.most_held = 0, 0.0, 0
         self._last_row = np.full(len(epoch.order), -1)
         np.maximum.at(self._last_row, epoch.block, np.arange(len(epoch.block)))
-        self._needed = np.flatnonzero(self._last_row >= begin).tolist()
+        with_windows = np.flatnonzero(self._last_row >= begin).tolist()
+        self._before = {(b.movie, b.stop): place for place, b in enumerate(epoch.order)}
+        self._after = {(b.movie, b.start): place for place, b in enumerate(epoch.order)}
+        self._lenders = self._only_lending(with_windows)
+        self._needed = sorted([*with_windows, *self._lenders])
         self._n_asked, self._lock = 0, threading.Lock()
         self._blocks: dict[int, Future[Held]] = {}
         self._for_blocks, self._for_edges = room
@@ -128,6 +134,10 @@ class BlockReader:
 
     def _ask(self, place: int) -> None:
         """Have the blocks up to this place read, and those after it while there is room."""
+        for lender in [p for p in self._lenders if p in self._blocks and self._blocks[p].done()]:
+            self._lenders.remove(lender)
+            del self._blocks[lender]
+            self._give_back(lender)
         while self._n_asked < len(self._needed):
             following = self._needed[self._n_asked]
             if following > place and len(self._blocks) >= self.n_held:
@@ -136,11 +146,29 @@ class BlockReader:
             self._n_asked += 1
             self.most_held = max(self.most_held, len(self._blocks))
 
+    def _only_lending(self, with_windows: Sequence[int]) -> set[int]:
+        """Blocks without windows of which two others need edges that lie in one chunk."""
+        order, borrowers = self.epoch.order, Counter[int]()
+        for place in with_windows:
+            block = order[place]
+            for wants, lender in (
+                (block.before, self._before.get((block.movie, block.start), place)),
+                (block.after, self._after.get((block.movie, block.stop), place)),
+            ):
+                borrowers[lender] += bool(wants) and lender < place
+        lenders = set()
+        for place in set(borrowers) - set(with_windows):
+            block = order[place]
+            length, offset = chunk_grid(self.movies[block.movie])
+            first_of_end = (block.stop - self.n_edge - offset) // length
+            last_of_start = (block.start + self.n_edge - 1 - offset) // length
+            if borrowers[place] == 2 and first_of_end <= last_of_start:
+                lenders.add(place)
+        return lenders
+
     def _kept_edges(self) -> dict[tuple[int, str], Future[Frames]]:
         """A future for each edge that a later block will want of an earlier one."""
         order, needed = self.epoch.order, set(self._needed)
-        self._before = {(b.movie, b.stop): place for place, b in enumerate(order)}
-        self._after = {(b.movie, b.start): place for place, b in enumerate(order)}
         edges: dict[tuple[int, str], Future[Frames]] = {}
         for place in self._needed:
             block = order[place]
@@ -173,6 +201,8 @@ class BlockReader:
                 room = self._for_edges.take((n, *core.pixels.shape[1:]), core.pixels.dtype)
                 wanted.set_result(core.cut(first, first + n, room))
         parts = [core]
+        if place in self._lenders:
+            return Held((core,))
         if block.before:
             before = self._before[block.movie, block.start]
             parts.insert(0, self._edge(place, (before, "end"), block.first, block.start))
@@ -211,39 +241,3 @@ class BlockReader:
         with self._lock:
             self.n_frames_read += stop - start
         return read_held(self.movies[block.movie], start, stop, area, out)
-
-
-def block_areas(
-    movies: Sequence[xr.DataArray], epoch: Epoch, crop: tuple[int, int] | None, begin: int
-) -> list[Area]:
-    """For each block of an epoch the rows and columns that windows from number `begin` on need.
-
-    The frames of a movie with a mask are needed whole: its masked pixels read as a frame's mean.
-    """
-    order = epoch.order
-    if crop is None:
-        return [WHOLE] * len(order)
-    low = np.full((len(order), 2), np.iinfo(np.int64).max)
-    high = np.zeros((len(order), 2), np.int64)
-    before = {(b.movie, b.stop): place for place, b in enumerate(order)}
-    after = {(b.movie, b.start): place for place, b in enumerate(order)}
-    neighbours = np.array(
-        [
-            (
-                before[b.movie, b.start] if b.before else place,
-                place,
-                after[b.movie, b.stop] if b.after else place,
-            )
-            for place, b in enumerate(order)
-        ]
-    )
-    corner = epoch.corner[begin:]
-    for touched in neighbours[epoch.block[begin:]].T:
-        np.minimum.at(low, touched, corner)
-        np.maximum.at(high, touched, corner + np.array(crop))
-    return [
-        WHOLE
-        if "mask" in movies[b.movie].coords or (high[i] == 0).any()
-        else (slice(int(low[i, 0]), int(high[i, 0])), slice(int(low[i, 1]), int(high[i, 1])))
-        for i, b in enumerate(order)
-    ]

@@ -11,7 +11,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from slime.batch import Batch, Batches
 from slime.batchable import check_batchable, usable_starts
-from slime.crop import Crop
+from slime.crop import Crop, block_areas
 from slime.errors import SlimeError
 from slime.frames import GIB, chunk_grid
 from slime.gather import Frames, Held
@@ -19,7 +19,7 @@ from slime.mixing import Mixing, block_length, mixing
 from slime.movie import decoder
 from slime.on_device import DeviceFrames, fits_on
 from slime.plan import Epoch, epoch_plan, share_of, time_blocks
-from slime.reader import BlockReader, block_areas, read_whole
+from slime.reader import BlockReader, read_whole
 from slime.reuse import Memory, Room
 from slime.split import Split
 from slime.window_dataset import WindowDataset

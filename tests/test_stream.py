@@ -10,6 +10,7 @@ import torch
 import xarray as xr
 import zarr
 from torch.utils.data import DataLoader
+from zarr.storage import MemoryStore, WrapperStore
 
 from slime.errors import SlimeError, StoreError
 from slime.movie import open_movie
@@ -213,7 +214,7 @@ def test_memory_that_nobody_holds_is_used_again(dish):
 
 @pytest.mark.parametrize("per_chunk", [1, 5, 16])
 @pytest.mark.parametrize("seed", [None, 2])
-@pytest.mark.parametrize("n_in", [1, 7])
+@pytest.mark.parametrize("n_in", [1, 7, 12])
 def test_each_chunk_is_decoded_once_an_epoch(dish, reads, per_chunk, seed, n_in):
     movie = dish(400, per_chunk)
     stream = WindowStream(
@@ -232,6 +233,59 @@ def test_each_chunk_is_decoded_once_an_epoch(dish, reads, per_chunk, seed, n_in)
         assert len(set(reads)) == last - first + 1
         assert max(Counter(reads).values()) == 1
     assert stream.frames_read == 2 * 394
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_chunks_are_decoded_once_where_blocks_hold_no_window(dish, reads, resumed):
+    spec, split = WindowSpec(n_in=6, n_out=3, step=2, hop=30), Split("train", 3, 990)
+    movie = dish(1000, 20)
+
+    def new():
+        return WindowStream([movie], [split], spec, batch_size=3, seed=4, memory_budget=20_000)
+
+    stream = new()
+    assert not stream.resident
+    if resumed:
+        batches = iter(stream)
+        seen = [(0, int(s)) for _ in range(4) for s in next(batches).start]
+        stopped, stream = stream, new()
+        stream.load_state_dict(stopped.state_dict())
+        batches.close()
+    else:
+        seen = []
+    reads.clear()
+    seen += [window[:2] for window in windows_of(stream)]
+    assert sorted(frame for _, frame in seen) == list(range(3, 990 - spec.span + 1, 30))
+    assert max(Counter(reads).values()) == 1
+
+
+@pytest.mark.parametrize("per_chunk", [1, 12, 50])
+def test_a_store_of_any_kind_is_asked_for_each_byte_once(numbered, per_chunk):
+    class Counting(WrapperStore):
+        n_bytes = 0
+
+        async def get(self, key, prototype, byte_range=None):
+            found = await self._store.get(key, prototype, byte_range)
+            Counting.n_bytes += len(found) if found is not None and "/c/" in f"/{key}" else 0
+            return found
+
+    held = MemoryStore()
+    written = zarr.create_array(
+        held,
+        shape=(600, 4, 5),
+        chunks=(min(per_chunk, 10), 4, 5),
+        shards=(50, 4, 5) if per_chunk == 50 else None,
+        dtype="u2",
+        compressors=None,
+    )
+    written[...] = numbered(600)
+    stored = sum(len(v) for k, v in held._store_dict.items() if "c/" in k)
+    movie = open_movie(zarr.open_array(Counting(held), mode="r"), axes="TYX")
+    spec = WindowSpec(n_in=10, n_out=2)
+    stream = WindowStream([movie], [whole(movie)], spec, batch_size=9, seed=1, memory_budget=18_000)
+    assert not stream.resident
+    assert sorted(windows_of(stream)) == every_window(600, spec)
+    assert Counting.n_bytes <= 1.1 * stored
 
 
 CUTS = {
