@@ -21,7 +21,7 @@ from slime.plots import (
 )
 from slime.plots.coverage import coverage_by_lead
 from slime.plots.gif import rollout_gif
-from slime.plots.landscape_lines import line_figure, plane_figure
+from slime.plots.landscape_lines import line_figure, plane_figure, relief_figure
 
 
 def axes_of():
@@ -310,6 +310,19 @@ def test_landscape_of_one_value_can_be_drawn(value, tmp_path):
 def test_landscape_refuses_other_axes():
     with pytest.raises(SlimeError, match="alpha and beta"):
         landscape_contour(axes_of(), plane_of(np.ones((3, 3))).rename(beta="gamma"))
+
+
+def test_the_labels_of_a_relief_lie_on_the_figure():
+    long_name = "step along an axis, in lengths of that direction"
+    plane = plane_of(np.arange(25.0).reshape(5, 5) + 1, long_name="loss")
+    for name in ("alpha", "beta"):
+        plane[name].attrs["long_name"] = long_name
+    figure = relief_figure(plane)
+    figure.draw_without_rendering()
+    for axis in (figure.axes[0].xaxis, figure.axes[0].yaxis):
+        place = axis.label.get_window_extent()
+        assert figure.bbox.contains(place.x0, place.y0)
+        assert figure.bbox.contains(place.x1, place.y1)
 
 
 def between_two(**attrs):

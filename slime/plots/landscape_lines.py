@@ -179,6 +179,7 @@ def relief_figure(plane: xr.DataArray) -> Figure:
     axes.set_title(what, fontsize=9)
     axes.locator_params(nbins=5)
     axes.tick_params(labelsize=8)
+    axes.set_box_aspect(None, zoom=0.85)  # pyright: ignore[reportCallIssue, reportArgumentType]
     return figure
 
 
