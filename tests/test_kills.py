@@ -35,15 +35,24 @@ WORDS = (
 )  # fmt: skip
 
 
-def start(store, out):
-    more = ["resume=true"] if (out / "config.yaml").exists() else []
+def start(store, out, *more, by=()):
+    """The training of a run, begun or gone on with; `by` is what python runs the script by."""
+    words = [store, f"out={out}", *WORDS, *more]
+    words += ["resume=true"] if (out / "config.yaml").exists() else []
     return subprocess.Popen(
-        [sys.executable, ROOT / "scripts" / "train_slime.py", store, f"out={out}", *WORDS, *more],
+        [sys.executable, *by, ROOT / "scripts" / "train_slime.py", *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
+
+
+def small_movie(folder):
+    store = folder / "movie.zarr"
+    rng = np.random.default_rng(0)
+    zarr.create_array(str(store), data=rng.integers(1, 999, (90, 12, 14), dtype="uint16"))
+    return store
 
 
 def end_of(run):
@@ -76,9 +85,7 @@ def same(one, other):
 
 @pytest.mark.slow
 def test_a_run_killed_at_a_random_moment_ends_bitwise_as_one_never_killed(tmp_path):
-    store = tmp_path / "movie.zarr"
-    rng = np.random.default_rng(0)
-    zarr.create_array(str(store), data=rng.integers(1, 999, (90, 12, 14), dtype="uint16"))
+    store = small_movie(tmp_path)
     began = time.monotonic()
     first = start(store, tmp_path / "whole")
     _, told = first.communicate()
@@ -114,6 +121,69 @@ def place(run):
     within = saved["resume"]["within"]
     at = f"{saved['epoch']}" + (f" + {within['batches']} batches" if within else "")
     return f"epoch {at}" + (", reported" if (run / "report.html").exists() else "")
+
+
+def children(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_there(pid):
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def wait_until(true, what, seconds=100):
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"{seconds} s went by without {what}"
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ranks are found by /proc")
+def test_ranks_that_torchrun_ends_or_that_are_killed_go_on_as_if_never_stopped(tmp_path):
+    store, out = small_movie(tmp_path), tmp_path / "cut"
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
+    n_epochs = 12
+    more = (f"optim.epochs={n_epochs}", "sanity=false")
+
+    def begin(n_rows):
+        """The launcher and its ranks, when so many epochs are logged."""
+        launcher = start(store, out, *more, by=torchrun)
+        logged = out / "metrics.jsonl"
+        wait_until(lambda: len(read_lines(logged)) >= n_rows, f"epoch {n_rows}")
+        ranks = children(launcher.pid)
+        assert len(ranks) == 2
+        return launcher, ranks
+
+    launcher, ranks = begin(2)
+    launcher.terminate()  # it hands the signal on to its ranks
+    _, told = launcher.communicate(timeout=25)  # it kills those that have not ended after 30 s
+    assert launcher.returncode != 0
+    assert told.count("interrupted; what was finished is saved") >= 1, told
+    assert not any(map(is_there, ranks))
+    n_rows = len(read_lines(out / "metrics.jsonl"))
+    assert n_rows < n_epochs
+    assert torch.load(out / "last.pt", weights_only=True)["epoch"] == n_rows
+
+    launcher, ranks = begin(n_rows + 1)
+    for pid in (launcher.pid, *ranks):
+        os.kill(pid, signal.SIGKILL)
+    launcher.communicate()
+    wait_until(lambda: not any(map(is_there, ranks)), "an end of the ranks")
+    assert len(read_lines(out / "metrics.jsonl")) < n_epochs
+
+    for run in (out, tmp_path / "whole"):
+        launcher = start(store, run, *more, by=torchrun)
+        _, told = launcher.communicate()
+        assert launcher.returncode == 0, told
+    end, whole = end_of(out), end_of(tmp_path / "whole")
+    for name in whole:
+        assert same(whole[name], end[name]), name
 
 
 def cpu_s(pid):
