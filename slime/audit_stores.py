@@ -85,7 +85,6 @@ def audit_stores(
     for _, movie, found in movies:
         report = audit(
             movie,
-            full=True,
             offset=spec.offset,
             memory_budget=spec.data("").memory_budget,
             progress=progress,

@@ -110,7 +110,13 @@ def prepare(
     notes = _check_alike(opened, mix=data.mix)
     if reports is None:
         reports = [
-            audit(m, memory_budget=data.memory_budget, progress=progress, executor=executor)
+            audit(
+                m,
+                full=False,
+                memory_budget=data.memory_budget,
+                progress=progress,
+                executor=executor,
+            )
             for m in opened
         ]
     for report in reports:

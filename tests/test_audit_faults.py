@@ -15,7 +15,7 @@ SIGMA = np.sqrt(GAIN**2 * 400 + 9)  # counts, of the noise at middle light
 
 
 def report_of(pixels, **how):
-    return audit(movie(pixels), full=True, **how)
+    return audit(movie(pixels), **how)
 
 
 def found(report):
@@ -175,7 +175,7 @@ def test_swapped_chunks_jump_where_chunks_begin(bare):
     pixels = dish(n_frames=96)
     pixels[16:32], pixels[64:80] = pixels[64:80].copy(), pixels[16:32].copy()
     path = bare(pixels, chunks=(16, 96, 128))
-    assert found(audit(open_movie(path), full=True)) == {"jump at chunks": [16, 32, 64, 80]}
+    assert found(audit(open_movie(path))) == {"jump at chunks": [16, 32, 64, 80]}
 
 
 def test_a_chunk_of_another_run_and_an_odd_frame_jump():
@@ -194,7 +194,7 @@ def test_frames_that_come_again_later_are_duplicated():
 def test_a_repeated_chunk_is_told_from_single_frames(bare):
     pixels = dish(n_frames=64)
     pixels[48:64] = pixels[16:32]
-    report = audit(open_movie(bare(pixels, chunks=(16, 96, 128))), full=True)
+    report = audit(open_movie(bare(pixels, chunks=(16, 96, 128))))
     assert found(report)["repeated chunk"] == list(range(48, 64))
     assert "duplicated" not in found(report)
 
@@ -202,9 +202,9 @@ def test_a_repeated_chunk_is_told_from_single_frames(bare):
 def test_a_tile_copied_to_another_place_is_seen(bare):
     pixels = dish(n_frames=32)
     pixels[8:16, :48, :64] = pixels[16:24, 48:, :64]
-    report = audit(open_movie(bare(pixels, chunks=(8, 48, 64))), full=True)
+    report = audit(open_movie(bare(pixels, chunks=(8, 48, 64))))
     assert found(report)["repeated chunk"] == list(range(16, 24))
-    clean = audit(open_movie(bare(dish(n_frames=32), "b.zarr", chunks=(8, 48, 64))), full=True)
+    clean = audit(open_movie(bare(dish(n_frames=32), "b.zarr", chunks=(8, 48, 64))))
     assert found(clean) == {}
 
 
@@ -212,7 +212,7 @@ def test_a_tile_copied_to_another_place_is_seen(bare):
 def test_swapped_bytes_are_suspected(bare, dtype):
     pixels = film(light(electrons=4000.0)).astype(dtype)
     assert found(report_of(pixels)) == {}
-    report = audit(open_movie(bare(pixels.byteswap())), full=True)
+    report = audit(open_movie(bare(pixels.byteswap())))
     assert "odd values" in found(report)
 
 
@@ -258,7 +258,7 @@ def test_every_broken_chunk_is_listed_and_the_rest_is_read(bare):
     for k in (1, 6):
         file = path / "c" / str(k) / "0" / "0"
         file.write_bytes(file.read_bytes()[:100])
-    report = audit(open_movie(path), full=True)
+    report = audit(open_movie(path))
     (finding,) = report.errors
     assert finding.kind == "unreadable chunk"
     assert finding.places == ("c/1/0/0", "c/6/0/0")
@@ -277,7 +277,7 @@ def test_a_flipped_bit_is_a_failed_checksum_where_there_is_one(bare, codecs):
     held = bytearray(file.read_bytes())
     held[len(held) // 2] ^= 0x10
     file.write_bytes(bytes(held))
-    report = audit(open_movie(path), full=True)
+    report = audit(open_movie(path))
     (finding,) = report.errors
     assert (finding.kind, finding.places) == ("checksum", ("c/2/0/0",))
     assert "no checksum" not in notes(report)
@@ -285,7 +285,7 @@ def test_a_flipped_bit_is_a_failed_checksum_where_there_is_one(bare, codecs):
 
 @pytest.mark.parametrize("how", [{"zarr_format": 2}, {}, {"shards": (4, 96, 128)}])
 def test_a_store_without_checksums_is_told_so(bare, how):
-    report = audit(open_movie(bare(dish(n_frames=8), chunks=(2, 96, 128), **how)), full=True)
+    report = audit(open_movie(bare(dish(n_frames=8), chunks=(2, 96, 128), **how)))
     assert "no checksum" in notes(report)
 
 
@@ -293,13 +293,13 @@ def test_lost_tiles_and_empty_shards_are_listed(bare):
     path = bare(dish(n_frames=12), chunks=(2, 48, 64))
     for k in (1, 4):
         (path / "c" / str(k) / "1" / "0").unlink()
-    report = audit(open_movie(path), full=True)
+    report = audit(open_movie(path))
     (finding,) = report.errors
     assert (finding.kind, finding.places) == ("missing tile", ("c/1/1/0", "c/4/1/0"))
     assert finding.frames == (2, 3, 8, 9)
     sharded = bare(dish(n_frames=12), "s.zarr", chunks=(2, 96, 128), shards=(4, 96, 128))
     (sharded / "c" / "1" / "0" / "0").write_bytes(b"")
-    (finding,) = audit(open_movie(sharded), full=True).errors
+    (finding,) = audit(open_movie(sharded)).errors
     assert (finding.kind, finding.frames) == ("empty shard", (4, 5, 6, 7))
 
 
@@ -307,12 +307,12 @@ def test_frames_lost_from_a_store_of_ours_are_an_error(bare):
     path = bare(dish(n_frames=12), config={"write_empty_chunks": True})
     zarr.open_array(path, mode="r+").attrs["written_by"] = "slime"
     (path / "c" / "5" / "0" / "0").unlink()
-    (finding,) = audit(open_movie(path), full=True).errors
+    (finding,) = audit(open_movie(path)).errors
     assert (finding.kind, finding.places, finding.frames) == ("lost chunk", ("c/5/0/0",), (5,))
 
 
 def test_uneven_times_are_a_finding_with_the_first_place():
     uneven = movie(dish(n_frames=10)).assign_coords(time=("time", [0, 1, 2, 3, 4, 6, 7, 8, 9, 10]))
-    (finding,) = audit(uneven, full=True).errors
+    (finding,) = audit(uneven).errors
     assert finding.kind == "uneven time"
     assert "from frame 4 to 5" in finding.advice

@@ -71,7 +71,7 @@ def test_masked_pixels_are_left_out():
     spoilt[:, :, :40] = np.nan
     spoilt[:, 3, 3] = 1e9
     masked = movie(spoilt).assign_coords(mask=(("y", "x"), valid))
-    report = audit(masked, full=True)
+    report = audit(masked)
     assert [f for f in report.findings if f.severity != "note"] == []
     np.testing.assert_allclose(report.measures.mean[:, 0], pixels[:, :, 40:].mean(axis=(1, 2)))
     assert report.measures.maps.high[0][valid].max() == pixels[:, valid].max()
@@ -176,12 +176,12 @@ def test_the_cheap_table_is_the_full_one(bare):
 
 def test_each_chunk_is_read_once(bare, reads, monkeypatch):
     monkeypatch.setattr("slime.frames.PASS_BYTES", 1)
-    audit(as_stored(bare, dish(n_frames=24), chunks=(3, 96, 128)), full=True)
+    audit(as_stored(bare, dish(n_frames=24), chunks=(3, 96, 128)))
     assert sorted(reads) == [f"m.zarr/c/{i}/0/0" for i in range(8)]
 
 
 def test_a_movie_that_dask_holds_is_audited(bare):
     stored = as_stored(bare, dish(n_frames=20))
     assert isinstance(stored, xr.DataArray)
-    whole, chunked = audit(stored, full=True), audit(stored.chunk(time=3), full=True)
+    whole, chunked = audit(stored), audit(stored.chunk(time=3))
     np.testing.assert_allclose(whole.measures.change, chunked.measures.change)

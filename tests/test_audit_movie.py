@@ -93,17 +93,17 @@ def test_a_page_is_drawn_of_any_movie():
         rng.random((12, 3, 30, 20)),
         np.full((5, 9, 9), np.nan),
     ):
-        page = audit_page(audit(movie(pixels), full=True))
+        page = audit_page(audit(movie(pixels)))
         page.draw_without_rendering()
-    with pytest.raises(ValueError, match="full=True"):
-        audit_page(audit(movie(rng.random((3, 4, 5)))))
+    with pytest.raises(ValueError, match="full=False"):
+        audit_page(audit(movie(rng.random((3, 4, 5))), full=False))
 
 
 def test_the_page_marks_the_frames_of_each_finding():
     pixels = dish(n_frames=40)
     pixels[[5, 6]] = 0
     pixels[30] = pixels[12]
-    page = audit_page(audit(movie(pixels), full=True))
+    page = audit_page(audit(movie(pixels)))
     marks = page.axes[1]
     labels = [t.get_text() for t in marks.get_yticklabels()]
     at = {labels[i]: c.get_offsets()[:, 0].tolist() for i, c in enumerate(marks.collections)}

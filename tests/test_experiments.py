@@ -1,4 +1,5 @@
 from fractions import Fraction
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from slime.experiments import describe_experiments, group_movies, regrouped, tim
 from slime.split import Timeline
 from slime.windows import WindowSpec
 
+cheap_audit = partial(audit, full=False)
 SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 
 
@@ -24,7 +26,7 @@ def cut(in_memory, named, gap=None, spec=None, shares=SHARES):
     """Movies by name, in memory, grouped and cut: their groups, splits and notes."""
     movies = [in_memory(p, name) for name, p in named.items()]
     movies = [m.assign_attrs(experiment=str(m.name).split("_")[0]) for m in movies]
-    reports = [audit(m) for m in movies]
+    reports = [cheap_audit(m) for m in movies]
     groups = group_movies(movies, [r.table for r in reports])
     return groups, *time_cuts(movies, reports, groups, shares, gap, spec or WindowSpec())
 
@@ -49,7 +51,7 @@ def test_no_frame_trains_in_one_movie_and_tests_in_its_twin(
         for name, p in stored.items()
     ]
     movies = [m.assign_attrs(experiment=str(m.name)) for m in movies]
-    reports = [audit(m) for m in movies]
+    reports = [cheap_audit(m) for m in movies]
     groups = group_movies(movies, [r.table for r in reports])
     spec = WindowSpec(n_in=span - 1)
     try:
@@ -183,7 +185,7 @@ def stated(in_memory, name, n, interval_s, begin_s=0.0):
 
 def test_intervals_and_times_align_movies_of_one_name(in_memory):
     movies = [stated(in_memory, "a", 60, 20.0), stated(in_memory, "b", 20, 30.0, begin_s=200.0)]
-    reports = [audit(m) for m in movies]
+    reports = [cheap_audit(m) for m in movies]
     (group,) = group_movies(movies, [r.table for r in reports])
     assert group.timelines == (Timeline(), Timeline(Fraction(3, 2), 10))
     cuts, _ = time_cuts(movies, reports, [group], SHARES, 4, WindowSpec())
@@ -211,7 +213,7 @@ def test_twins_in_no_regular_order_cannot_be_cut_in_time(in_memory):
 
 def test_twins_take_the_experiment_of_the_longest(in_memory):
     movies = [in_memory(film(60)[::2], "b"), in_memory(film(60), "a"), in_memory(film(9, 5), "c")]
-    groups = group_movies(movies, [audit(m).table for m in movies])
+    groups = group_movies(movies, [cheap_audit(m).table for m in movies])
     named = regrouped(movies, groups)
     assert [m.attrs["experiment"] for m in named] == ["a", "a", "c"]
     assert movies[0].attrs["experiment"] == "b"
@@ -223,7 +225,8 @@ def test_what_belongs_together_is_said(in_memory):
         in_memory(film(60)[1::5], "b").assign_attrs(frame_interval_s=10.0),
         in_memory(film(30, 3), "c").assign_attrs(experiment="a"),
     ]
-    said = describe_experiments(movies, group_movies(movies, [audit(m).table for m in movies]))
+    tables = [cheap_audit(m).table for m in movies]
+    said = describe_experiments(movies, group_movies(movies, tables))
     assert said == [
         "c and a count as one experiment by their names: data.experiment=[...] names others",
         "b is a twin of a: 12 equal frames (one in 5 from 1); they never train and test each other",

@@ -57,7 +57,7 @@ def test_lost_frames_are_not_stored_or_stored_as_zeros_and_the_audit_finds_them(
     assert zarr.open_array(path, mode="r").nchunks_initialized == n_stored
     blank = _blank(path)
     assert len(blank) == 2
-    report = audit(open_movie(path))
+    report = audit(open_movie(path), full=False)
     assert np.flatnonzero(report.blank).tolist() == blank
 
 

@@ -59,7 +59,7 @@ class AuditReport:
 def audit(
     movie: xr.DataArray,
     *,
-    full: bool = False,
+    full: bool = True,
     offset: float | None = None,
     memory_budget: int = 2 * GIB,
     progress: Progress | None = None,
@@ -67,18 +67,18 @@ def audit(
 ) -> AuditReport:
     """Read a movie once and say what is wrong with it.
 
-    The cheap audit looks for what would poison a result and stops at chunks that cannot be read.
-    A full one takes about twice the time, lists such chunks and goes on, and also looks at light,
-    pixels, motion, noise, repeats and the bytes themselves.
+    A full audit looks at chunks, times, light, pixels, motion, noise, repeats and the bytes
+    themselves; it lists chunks that cannot be read and goes on. The cheap one takes about half the
+    time, looks for what would poison a result, and stops at such chunks.
 
     Args:
-        full: look for everything.
+        full: look for everything; False is the cheap audit.
         offset: counts of a dark pixel, where known, for the read noise.
         memory_budget: bytes of decoded frames and of what is kept of them.
         executor: what computes blocks (see slime.schedule); threads by default.
 
     Raises:
-        StoreError: a chunk cannot be read, or lone tiles are lost, unless `full`.
+        StoreError: a chunk cannot be read, or lone tiles are lost, where not `full`.
         SlimeError: a chunk does not fit `memory_budget`.
     """
     if full:

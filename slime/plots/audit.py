@@ -24,7 +24,7 @@ def audit_page(report: AuditReport) -> Figure:
         ValueError: the report is of a cheap audit, which measures nothing.
     """
     if report.measures is None:
-        raise ValueError(f"{report.movie}: a picture needs audit(movie, full=True)")
+        raise ValueError(f"{report.movie}: a picture needs a full audit, not full=False")
     channels = [fit.channel for fit in report.noise]
     marked = [f for f in report.findings if f.frames][:N_MARKED]
     n_shown = max(len(report.measures.samples.shown), 1)
