@@ -154,6 +154,7 @@ def meet(runs: Sequence[Tallies], *, common: bool = False) -> list[Tallies]:
                 f"{first.run} and {run.run} were scored on other windows of the {first.split} "
                 f"split: {len(keys[0])} of {leads[0]} leads and {len(own)} of {n_leads}, "
                 f"{len(keys[0] & own)} in common"
+                + ("; common=true compares them on these alone" if shared else "")
             )
     return [_kept(run, shared, leads[0]) for run in aligned]
 

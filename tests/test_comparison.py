@@ -174,6 +174,11 @@ def test_names_that_would_be_long_are_those_of_folders(tmp_path):
         text = (path / "config.yaml").read_text()
         (path / "config.yaml").write_text(text.replace("variable: null", f"variable: {word}"))
     assert names_of([read_run(path) for path in paths]) == ["cnn (run 0)", "cnn (run 1)"]
+    for path, group in zip(paths, ("one", "other"), strict=True):
+        (tmp_path / group).mkdir()
+        path.rename(tmp_path / group / "seed0")
+    groups = [tmp_path / group / "seed0" for group in ("one", "other")]
+    assert names_of([read_run(path) for path in groups]) == ["cnn (one-seed0)", "cnn (other-seed0)"]
 
 
 def test_all_that_a_star_finds_beside_runs_is_sorted_out(runs, tmp_path):

@@ -1,6 +1,7 @@
 """Several seeds in one command: folders, resumption, the ledger, and what they are together."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -154,6 +155,13 @@ def test_runs_that_differ_in_seed_alone_are_one_model(tmp_path):
     wide, unet = run("wide", "net.width=99"), run("unet", "net.kind=unet")
     assert same_but_seed([a, b, unet]) == {"cnn": [a, b], "unet": [unet]}
     assert same_but_seed([a, wide, b]) == {"cnn (a)": [a, b], "cnn (wide)": [wide]}
+    other = run("other/a", "net.width=98")
+    deep = run("deep/seeds/seed0", "net.width=97")
+    (deep.parent / "seeds.json").write_text("{}")
+    top = f"{tmp_path.name}-a"
+    assert same_but_seed([a, other, deep, unet]) == {
+        f"cnn ({top})": [a], "cnn (other-a)": [other], "cnn (deep-seeds)": [deep], "unet": [unet]
+    }  # fmt: skip
     train_seeds([0, 1], ["data.stores=[a]", f"out={tmp_path / 'g'}", "score.draws=9"], Trainer())
     assert runs_in([tmp_path / "g", a]) == [tmp_path / "g" / "seed0", tmp_path / "g" / "seed1", a]
     for words, told in (([], "name the runs"), ([tmp_path / "no"], "there is no run in")):
@@ -179,7 +187,7 @@ def test_a_comparison_without_a_folder_writes_nothing(tmp_path):
     Trainer()([*words, f"out={tmp_path / 'a'}"])
     before = sorted(tmp_path.rglob("*"))
     lines = list(compare_runs([tmp_path / "a"], CompareSpec(split="val", draws=9)))
-    assert lines[0].startswith("cnn, 1 seed: skill ")
+    assert re.match(r"cnn, 1 seed: skill [+-].*; vrmse \d.*; horizon_0.8 \d", lines[0])
     assert sorted(tmp_path.rglob("*")) == before
 
 

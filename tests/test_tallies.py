@@ -66,7 +66,7 @@ def test_nets_that_read_more_frames_meet_at_the_last_one_given():
 
 def test_other_windows_are_refused_or_left_out_on_request():
     runs = [kept(), kept("late", first=7, n_windows=10, n_leads=3, seed=1)]
-    told = "one and late .* test split: 9 of 2 leads and 10 of 3, 7 in common"
+    told = "one and late .* test split: 9 of 2 leads and 10 of 3, 7 in common; common=true compares"
     with pytest.raises(SlimeError, match=told):
         meet(runs)
     one, late = meet(runs, common=True)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from slime.errors import SlimeError
 from slime.files import read_lines
 from slime.report.run_files import RunFiles, read_run
-from slime.run.compared import FREE, same_but_seed
+from slime.run.compared import FREE, named_apart, same_but_seed
 from slime.run.folder import SEEDS_FILE, SWEEP_FILE
 from slime.tallies import tallies_path
 
@@ -133,7 +133,7 @@ def names_of(firsts: Sequence[RunFiles]) -> list[str]:
         ]
         names.append(" ".join([kind, *own]))
     if len(set(names)) < len(names) or max(map(len, names)) > LONGEST:
-        return [f"{kind} ({run.path.name})" for kind, run in zip(kinds, firsts, strict=True)]
+        return named_apart(kinds, [run.path for run in firsts])
     return names
 
 

@@ -14,7 +14,7 @@ from slime.errors import SlimeError
 from slime.files import write_text
 from slime.held import REFERENCE, hold
 from slime.report.compare import compare
-from slime.run.folder import SEEDS_FILE, hash_of
+from slime.run.folder import SEEDS_FILE, hash_of, names_apart
 from slime.score_rows import rows_where
 from slime.settings import setting
 
@@ -99,7 +99,8 @@ def runs_in(words: Sequence[str | Path]) -> list[Path]:
 def same_but_seed(runs: Sequence[Path]) -> dict[str, list[Path]]:
     """Runs by the settings of their training, their seed apart, in the order given.
 
-    A group is named by its net; where groups share a net, by the folder of its first run too.
+    A group is named by its net; where groups share a net, by the folder of its first run too, with
+    as many folders above it as tell them apart.
     """
     groups: dict[str, list[Path]] = {}
     kinds: dict[str, str] = {}
@@ -108,11 +109,20 @@ def same_but_seed(runs: Sequence[Path]) -> dict[str, list[Path]]:
         key = training_hash(config)
         kinds[key] = config.net.kind
         groups.setdefault(key, []).append(run)
-    named = list(kinds.values())
-    return {
-        kind if named.count(kind) == 1 else f"{kind} ({_folder(groups[key][0])})": groups[key]
-        for key, kind in kinds.items()
-    }
+    named = named_apart(list(kinds.values()), [of_group[0] for of_group in groups.values()])
+    return dict(zip(named, groups.values(), strict=True))
+
+
+def named_apart(kinds: Sequence[str], runs: Sequence[Path]) -> list[str]:
+    """Names of runs by the kinds of their nets; where these recur, by their folders too.
+
+    A run among several seeds goes by the folder of them all.
+    """
+    folders = [run.parent if (run.parent / SEEDS_FILE).is_file() else run for run in runs]
+    return [
+        kind if kinds.count(kind) == 1 else f"{kind} ({folder})"
+        for kind, folder in zip(kinds, names_apart(folders), strict=True)
+    ]
 
 
 def training_hash(config: RunConfig) -> str:
@@ -121,17 +131,13 @@ def training_hash(config: RunConfig) -> str:
     return hash_of(tree | {"data": {k: v for k, v in tree["data"].items() if k != "memory_gib"}})
 
 
-def _folder(run: Path) -> str:
-    return run.parent.name if (run.parent / SEEDS_FILE).is_file() else run.name
-
-
 def told_lines(table: pd.DataFrame, wins: pd.DataFrame) -> Iterator[str]:
     """The pooled scores at lead 1, a line a model, and the contests of skill."""
     pooled = rows_where(table, movie="all", channel="all").to_dict("records")
     for model in dict.fromkeys(row["model"] for row in pooled if row["model"] != REFERENCE):
         rows = [row for row in pooled if row["model"] == model and row["lead"] in (0, 1)]
         n_seeds = rows[0]["n_seeds"]
-        parts = [f"{row['score']} {_sure(row)}" for row in rows]
+        parts = [f"{row['score']} {_sure(row, sign=row['score'] == 'skill')}" for row in rows]
         yield f"{model}, {n_seeds} seed{'s' if n_seeds > 1 else ''}: {'; '.join(parts)}"
     for row in rows_where(wins, score="skill").to_dict("records"):
         if row["movie"] in ("all", "mean"):
@@ -142,6 +148,6 @@ def told_lines(table: pd.DataFrame, wins: pd.DataFrame) -> Iterator[str]:
             yield f"{pair}, skill at lead 1: {_sure(row)}{p}{note}"
 
 
-def _sure(row: Mapping[Hashable, Any]) -> str:
-    value, low, high = row["value"], row["low"], row["high"]
-    return f"{value:+.3f}" + (f" [{low:+.3f} to {high:+.3f}]" if np.isfinite(low) else "")
+def _sure(row: Mapping[Hashable, Any], *, sign: bool = True) -> str:
+    value, low, high = (f"{row[end]:{'+' if sign else ''}.3f}" for end in ("value", "low", "high"))
+    return value + (f" [{low} to {high}]" if np.isfinite(row["low"]) else "")

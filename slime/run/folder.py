@@ -153,6 +153,20 @@ def hash_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, default=str, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def names_apart(paths: Sequence[Path]) -> list[str]:
+    """The folders' names; with as many folders above them as tell them apart.
+
+    >>> names_apart([Path("/runs/cnn/seed0"), Path("/runs/unet/seed0")])
+    ['cnn-seed0', 'unet-seed0']
+    """
+    parts = [path.resolve().parts for path in paths]
+    n, names = 1, [path.resolve().name for path in paths]
+    while len(set(names)) < len(names) and n < max(map(len, parts)):
+        n += 1
+        names = ["-".join(steps[-n:]) for steps in parts]
+    return names
+
+
 def open_test(run: Path, *, split_hash: str, config_yaml: str, weights_hash: str) -> int:
     """Enter into the ledger that the test split is opened; gives the how-manieth time it is.
 

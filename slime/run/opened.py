@@ -12,7 +12,7 @@ from slime.config import config_from_yaml
 from slime.devices import pick_device
 from slime.prepare import Prepared, prepare, without_gap
 from slime.progress import Progress
-from slime.run.folder import hash_of
+from slime.run.folder import hash_of, names_apart
 from slime.run.landscape_words import LandscapeWords
 from slime.split import Split
 from slime.stream import Batch, WindowStream
@@ -80,17 +80,3 @@ def take_windows(
         if asked.windows and n >= asked.windows:
             break
     return taken
-
-
-def names_apart(paths: Sequence[Path]) -> list[str]:
-    """The folders' names; with as many folders above them as tell them apart.
-
-    >>> names_apart([Path("/runs/cnn/seed0"), Path("/runs/unet/seed0")])
-    ['cnn-seed0', 'unet-seed0']
-    """
-    parts = [path.resolve().parts for path in paths]
-    n, names = 1, [path.resolve().name for path in paths]
-    while len(set(names)) < len(names) and n < max(map(len, parts)):
-        n += 1
-        names = ["-".join(steps[-n:]) for steps in parts]
-    return names
