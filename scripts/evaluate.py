@@ -5,7 +5,7 @@ python scripts/evaluate.py RUN [split=test] [key=value ...]
 
 from collections.abc import Sequence
 
-from baselines import fit_baselines
+from baselines.of_run import fit_rivals
 from slime.arguments import help_text, load_run_config, wants_help
 from slime.checkpoint import load_run
 from slime.command import run_command
@@ -23,18 +23,10 @@ def main(arguments: Sequence[str]) -> None:
         print(help_text(USAGE))
         return
     run, config, split = load_run_config(arguments, USAGE)
-    saved = load_run(run, device=pick_device(config.device))
+    device = pick_device(config.device)
+    saved = load_run(run, device=device)
     prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
-    rivals = fit_baselines(
-        prepared.movies,
-        prepared.each("train"),
-        config.window,
-        val_splits=prepared.each("val"),
-        memory_budget=config.data.memory_budget,
-        device=pick_device(config.device),
-        seed=config.seed,
-        progress=bar,
-    )
+    rivals = fit_rivals(config, prepared, device=device, progress=bar)
     done = report_run(
         run, config, prepared, saved, rivals, open_test_split=split == "test", progress=bar
     )

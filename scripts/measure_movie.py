@@ -7,7 +7,7 @@ pictures; of a run, those of its movies and of its forecasts. --help lists every
 from collections.abc import Sequence
 from pathlib import Path
 
-from baselines import fit_baselines
+from baselines.of_run import fit_rivals
 from slime.arguments import wants_help
 from slime.audit_stores import folder_name
 from slime.checkpoint import load_run
@@ -71,21 +71,11 @@ def measure_run(run: Path, spec: MeasureSpec, given: Sequence[str], out: Path) -
     device = pick_device(config.device)
     saved = load_run(run, device=device)
     prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
-    budget = config.data.memory_budget
-    parts = open_parts(prepared)
+    parts, budget = open_parts(prepared), config.data.memory_budget
     for part, of_movie in zip(parts, measure_parts(parts, spec, budget, progress=bar), strict=True):
         print(f"note: {part.movie.name}: {part.text}; test is not opened here")
         write_movie(of_movie, out / folder_name(str(part.movie.name)))
-    rivals = fit_baselines(
-        prepared.movies,
-        prepared.each("train"),
-        config.window,
-        val_splits=prepared.each("val"),
-        memory_budget=budget,
-        device=device,
-        seed=config.seed,
-        progress=bar,
-    )
+    rivals = fit_rivals(config, prepared, device=device, progress=bar)
     n_in = max(saved.shape.n_in, *(rival.n_in for rival in rivals.values()))
     models = {saved.net.kind: lambda _: saved.stepper}
     models |= {name: rival.for_movie for name, rival in rivals.items()}

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from baselines import fit_baselines
+from baselines.of_run import fit_rivals
 from slime.arguments import help_text, load_config, wants_help
 from slime.arithmetic import check_arithmetic
 from slime.checkpoint import load_run, shape_of
@@ -17,7 +17,9 @@ from slime.config import RunConfig, config_yaml
 from slime.demo import with_demo_stores
 from slime.devices import pick_device
 from slime.files import write_json, write_text
-from slime.fronts import describe_field, measure_fronts, short_sight
+from slime.fit import Record
+from slime.fronts import Front, describe_field, measure_fronts, short_sight
+from slime.prepare import Prepared
 from slime.progress import bar
 from slime.ranks import Ranks, joined_ranks, refuse_ranks
 from slime.run.facts import describe_run
@@ -44,6 +46,7 @@ from slime.sanity import (
     write_controls,
 )
 from slime.schedule import HELP, pick_scheduler
+from slime.stepper import Stepper
 from slime.tracking import Tracker, cut_metrics
 
 USAGE = "usage: python scripts/train_slime.py [CONFIG.yaml] [STORE ...] [key=value ...]"
@@ -91,19 +94,7 @@ def one_run(words: Sequence[str], ranks: Ranks) -> int:
     if not ranks.first:
         follow(config, train, val, scale, device, ranks)
         return 0
-    movies, splits = prepared.of("train")
-    budget = config.data.memory_budget
-    rivals = fit_baselines(
-        prepared.movies,
-        prepared.each("train"),
-        config.window,
-        val_splits=prepared.each("val"),
-        scale=scale,
-        memory_budget=budget,
-        device=device,
-        seed=config.seed,
-        progress=bar,
-    )
+    rivals = fit_rivals(config, prepared, scale=scale, device=device, progress=bar)
     shape = shape_of(config.window, train)
     setting = Setting(config, prepared, shape, scale.to(device), device)
     verdicts = before_training(setting, progress=bar)
@@ -112,12 +103,7 @@ def one_run(words: Sequence[str], ranks: Ranks) -> int:
     print(f"{n_train} windows to train on, {n_val} to validate, on {device}{ranks.text()}")
 
     print(f"train: {train.description()}")
-    fronts, said = measure_fronts(movies, splits, step=config.window.step, memory_budget=budget)
-    sees = config.net.kind, getattr(stepper.net, "receptive_radius", None), fronts
-    print(f"net: {describe_field(*sees)}")
-    for note in [*said, *short_sight(*sees)]:
-        print(f"note: {note}")
-
+    fronts = sight_told(config, prepared, stepper)
     n_kept, said = n_snapshots(config.landscape.snapshots, stepper)
     for note in said:
         print(f"note: {note}")
@@ -143,11 +129,7 @@ def one_run(words: Sequence[str], ranks: Ranks) -> int:
                 config, stepper, train, val, resume, saves.last, ranks=ranks, progress=bar
             ):
                 saves.epoch(record, tracker)
-                print(
-                    f"epoch {record.epoch:3d}  train {record.train_loss:.4f}  val "
-                    f"{record.val_loss:.4f}  skill {record.val_skill:+.3f}"
-                    + ("  best" if record.best else "")
-                )
+                print(epoch_line(record))
             best = load_run(run, device=device)
             verdicts += after_training(setting, best.stepper, progress=bar)
             write_controls(run, verdicts)
@@ -166,6 +148,25 @@ def one_run(words: Sequence[str], ranks: Ranks) -> int:
     print(done.page)
     print(done.headline)
     return 0 if all(verdict.passed for verdict in verdicts) else 1
+
+
+def sight_told(config: RunConfig, prepared: Prepared, stepper: Stepper) -> list[Front]:
+    """How far fronts move in a lead; prints it beside how far the net sees."""
+    fronts, said = measure_fronts(
+        *prepared.of("train"), step=config.window.step, memory_budget=config.data.memory_budget
+    )
+    sees = config.net.kind, getattr(stepper.net, "receptive_radius", None), fronts
+    print(f"net: {describe_field(*sees)}")
+    for note in [*said, *short_sight(*sees)]:
+        print(f"note: {note}")
+    return fronts
+
+
+def epoch_line(record: Record) -> str:
+    """An epoch in a line."""
+    losses = f"train {record.train_loss:.4f}  val {record.val_loss:.4f}"
+    best = "  best" if record.best else ""
+    return f"epoch {record.epoch:3d}  {losses}  skill {record.val_skill:+.3f}{best}"
 
 
 if __name__ == "__main__":
