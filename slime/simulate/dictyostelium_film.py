@@ -51,16 +51,13 @@ def dictyostelium_states(
     spec: DictyosteliumSpec, recording: Recording, take: Take
 ) -> Iterator[DictyosteliumState]:
     """The states of the frames from `take.first` to the last."""
-
-    def following(state: DictyosteliumState) -> DictyosteliumState:
-        return advanced(state, spec, recording.frame_interval_s / 60, take.kernel)
-
-    if take.states:
-        first = following(batched(take.states, take.device))
-    else:
-        start = initial_state(spec, take.seeds, take.device)
-        first = advanced(start, spec, recording.warm_up_min, take.kernel)
-    return states_of(recording, take, first=first, following=following)
+    return states_of(
+        recording,
+        take,
+        start=lambda: initial_state(spec, take.seeds, take.device),
+        advance=lambda state, minutes: advanced(state, spec, minutes, take.kernel),
+        batched=batched,
+    )
 
 
 def dictyostelium_counts(

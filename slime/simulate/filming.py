@@ -54,17 +54,30 @@ class Take(NamedTuple):
 
 
 def states_of(
-    recording: Recording, take: Take, *, first: S, following: Callable[[S], S]
+    recording: Recording,
+    take: Take,
+    *,
+    start: Callable[[], S],
+    advance: Callable[[S, float], S],
+    batched: Callable[[Sequence[State], str], S],
 ) -> Iterator[S]:
     """The states of the frames from `take.first` to the last, each one frame after the other.
 
+    Frame 0 stands `warm_up_min` after the start; a take that goes on, a frame after its states.
+
     Args:
-        first: the state of frame `take.first`.
+        start: the state before the warm-up.
+        advance: a state so many minutes later.
+        batched: one state of those of all movies.
     """
-    state = first
+    minutes = recording.frame_interval_s / 60
+    if take.states:
+        state = advance(batched(take.states, take.device), minutes)
+    else:
+        state = advance(start(), recording.warm_up_min)
     for index in range(take.first, recording.n_frames):
         if index > take.first:
-            state = following(state)
+            state = advance(state, minutes)
         yield state
 
 

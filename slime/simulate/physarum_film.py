@@ -64,18 +64,19 @@ def film_physarum(
     spec: PhysarumSpec, camera: PhysarumCameraSpec, recording: Recording, take: Take
 ) -> Iterator[Shot]:
     """The shots from frame `take.first` to the last; `check_times` holds of the recording."""
-    n_steps = round(recording.frame_interval_s / spec.step_s)
 
-    def following(state: PhysarumState) -> PhysarumState:
-        return advanced(state, spec, n_steps)
+    def advance(state: PhysarumState, minutes: float) -> PhysarumState:
+        return advanced(state, spec, round(60 * minutes / spec.step_s))
 
-    if take.states:
-        first = following(batched(take.states, take.device))
-    else:
-        n_before = round(60 * recording.warm_up_min / spec.step_s)
-        first = advanced(initial_state(spec, take.seeds, take.device), spec, n_before)
+    states = states_of(
+        recording,
+        take,
+        start=lambda: initial_state(spec, take.seeds, take.device),
+        advance=advance,
+        batched=batched,
+    )
     return shots_of(
-        states_of(recording, take, first=first, following=following),
+        states,
         recording,
         take,
         camera,

@@ -50,16 +50,15 @@ def film_sgro(
 ) -> Iterator[Shot]:
     """The shots from frame `take.first` to the last."""
 
-    def following(state: SgroState) -> SgroState:
-        return advanced(state, spec, recording.frame_interval_s / 60, take.kernel)
-
-    if take.states:
-        first = following(batched(take.states, take.device))
-    else:
-        start = initial_state(spec, take.seeds, take.device)
-        first = advanced(start, spec, recording.warm_up_min, take.kernel)
+    states = states_of(
+        recording,
+        take,
+        start=lambda: initial_state(spec, take.seeds, take.device),
+        advance=lambda state, minutes: advanced(state, spec, minutes, take.kernel),
+        batched=batched,
+    )
     return shots_of(
-        states_of(recording, take, first=first, following=following),
+        states,
         recording,
         take,
         camera,
