@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from slime.arguments import FREE_ON_RESUME
 from slime.config import RunConfig, config_from_yaml
 from slime.contest import contests, results
 from slime.errors import SlimeError
@@ -19,20 +20,7 @@ from slime.score_rows import rows_where
 from slime.settings import setting
 
 # what neither a trained net nor its windows depend on
-FREE = (
-    "seed",
-    "out",
-    "resume",
-    "save_every_s",
-    "rank_timeout_s",
-    "test",
-    "device",
-    "score",
-    "landscape",
-    "tracking",
-    "sanity",
-    "demo",
-)
+FREE = ("seed", *FREE_ON_RESUME, "demo")
 
 
 @dataclass(frozen=True)
