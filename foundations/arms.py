@@ -9,7 +9,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from foundations.nets import fresh, toy_mlp
-from foundations.together import Recipe, Trained, cross_entropy, fit_together, right_class
+from foundations.perceptron import trained_on
+from foundations.together import Recipe, Trained
 from foundations.toys import SHARES, Pairs, Parts, circles, moons, split
 
 ARM_SEEDS = (1, 2, 3, 4, 5)
@@ -52,14 +53,7 @@ def fit_on(parts: list[Parts], arm: Arm) -> Fitted:
     seeds = [ARM_SEEDS[i % len(ARM_SEEDS)] for i in range(len(parts))]
     nets = fresh(lambda: toy_mlp(widths=arm.widths, dropout=arm.dropout), seeds)
     recipe = Recipe(arm.lr, arm.epochs, weight_decay=arm.weight_decay, schedule=arm.schedule)
-    trained = fit_together(
-        nets,
-        [p.train for p in parts],
-        [p.val for p in parts],
-        recipe,
-        loss=cross_entropy,
-        scores={"accuracy": right_class},
-    )
+    trained = trained_on(parts, nets, recipe)
     train, val = (trained.curves[f"{part} accuracy"][-1] for part in ("train", "val"))
     test = [accuracy(net, p.test) for net, p in zip(trained.last, parts, strict=True)]
     return Fitted(parts, trained, train, val, torch.tensor(test))

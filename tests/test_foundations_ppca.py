@@ -9,7 +9,8 @@ from scipy.linalg import subspace_angles
 from sklearn.decomposition import PCA
 
 from foundations.exercise import drawn
-from foundations.ppca import (
+from foundations.ppca import one_factor, ppca
+from foundations.ppca_model import (
     Noisy,
     axis_correlations,
     closed_form,
@@ -17,8 +18,6 @@ from foundations.ppca import (
     descended,
     largest_angle,
     negative_log_likelihood,
-    one_factor,
-    ppca,
     principal_axes,
     turned_correlations,
 )
