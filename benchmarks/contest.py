@@ -16,7 +16,8 @@ from slime.command import run_command
 from slime.files import write_text
 from slime.progress import bar
 from slime.settings import settings_help
-from slime.studies.contest import Contestant, ContestSpec, Entered, enter_all, play
+from slime.studies.contest import ContestSpec, enter_all, play
+from slime.studies.entrants import Contestant, Entered
 from slime.studies.rows import T
 from slime.studies.spec import open_worlds, read_words
 from slime.studies.tables import (

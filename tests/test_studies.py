@@ -10,11 +10,12 @@ from slime.nets import NetSpec
 from slime.score import mse
 from slime.studies import train as training
 from slime.studies.cells import Cell, Cells
-from slime.studies.contest import Contestant, ContestSpec, enter_all, play
+from slime.studies.contest import ContestSpec, enter_all, play
+from slime.studies.entrants import Contestant
 from slime.studies.given import GivenSpec, given_text, study_given
 from slime.studies.ledger import open_once
 from slime.studies.meet import meet, tallied
-from slime.studies.results import ResultsSpec
+from slime.studies.results import ResultsSpec, train_all
 from slime.studies.rows import T, difference_rows, score_rows
 from slime.studies.spec import StudySpec, open_worlds, read_words
 from slime.studies.tables import horizon_text, replace_part, with_interval
@@ -208,6 +209,35 @@ def test_words_and_a_config_make_a_spec(tmp_path):
 def test_a_wrong_word_is_told(words, match):
     with pytest.raises(SlimeError, match=match):
         read_words(ResultsSpec, words)
+
+
+def test_a_net_of_the_table_has_the_rate_that_validation_likes(world, tmp_path, half_a_second):
+    spec = ResultsSpec(
+        out=str(tmp_path),
+        nets=["patch_mlp", "cnn"],
+        lrs=[1e-9, 8e-3],
+        heads=["residual"],
+        budget_s=2.0,
+        n_in=2,
+        seeds=1,
+        headline_seeds=2,
+    )
+    patch, cnn = train_all(spec, [world])["trail"]
+    assert (len(patch.steppers), len(cnn.steppers)) == (1, 2)
+    for net in (patch, cnn):
+        losses = {tried["lr"]: tried["val_loss"] for tried in net.tried}
+        assert net.trial.lr == 8e-3 == min(losses, key=losses.__getitem__)
+        assert net.facts[0]["val_loss"] == losses[8e-3]
+
+
+def test_movies_of_other_seeds_are_another_world(world, tmp_path):
+    folder = tmp_path / "films"
+    other = film_world("trail", folder, n_frames=90, size_px=12, n_in=2, seeds=[7])
+    assert [path.name[-11:] for path in folder.iterdir()] == ["seed 7.zarr"]
+    assert len(other.movies) == 1
+    assert other.identity != world.identity
+    with pytest.raises(SlimeError, match=r"film_seeds=\[\] names no movie"):
+        film_world("trail", folder, n_frames=90, size_px=12, n_in=2, seeds=[])
 
 
 def test_an_unknown_world_is_told():

@@ -6,69 +6,28 @@ the others on the test split.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from itertools import product
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import pandas as pd
 
 from slime.errors import SlimeError
 from slime.fit import persistence
-from slime.nets import NetSpec
 from slime.progress import Progress
 from slime.settings import setting
-from slime.stepper import Stepper, weights_hash
 from slime.stretched import holm
+from slime.studies.entrants import Contestant, Entered, TunedSpec, enter, tallies_of
 from slime.studies.ledger import open_once
 from slime.studies.meet import Meeting, meet, tallied
-from slime.studies.rows import COLUMNS, Tallies, difference_rows, score_rows
-from slime.studies.spec import StudySpec
-from slime.studies.train import Builder, Trial, trained
+from slime.studies.rows import COLUMNS, difference_rows, score_rows
 from slime.studies.worlds import World
 
 
 @dataclass(frozen=True)
-class ContestSpec(StudySpec):
+class ContestSpec(TunedSpec):
     """The settings of the contest."""
 
-    lrs: list[float] = setting([2e-3, 8e-3], "learning rates that are tried")
-    heads: list[str] = setting(["residual", "direct"], "heads that are tried")
     split: Literal["test", "val"] = setting("test", "where they meet; test enters the ledger")
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A net by name: ours by its kind, or what `build` makes; and the widths that are tried."""
-
-    name: str
-    widths: tuple[int, ...]
-    build: Builder | None = None
-
-    def trials(self, spec: ContestSpec) -> list[Trial]:
-        """What is tried, all of the first seed."""
-        own: dict[str, Any] = {} if self.build else {"kind": self.name}
-        return [
-            Trial(
-                NetSpec(head=head, width=width, **own),  # pyright: ignore[reportArgumentType]
-                lr=lr,
-                n_in=spec.n_in,
-                batch_size=spec.batch_size,
-                budget_s=spec.budget_s,
-                rounds=spec.rounds,
-                peer=self.name if self.build else "",
-            )
-            for width, lr, head in product(self.widths, spec.lrs, spec.heads)
-        ]
-
-
-@dataclass(frozen=True)
-class Entered:
-    """A contestant on a world: the trial chosen, a stepper of each seed, all trials' facts."""
-
-    contestant: Contestant
-    trial: Trial
-    steppers: list[Stepper]
-    tried: list[dict[str, Any]]
 
 
 def enter_all(
@@ -89,24 +48,8 @@ def enter_all(
     jobs = [(world, one) for world in worlds for one in contestants]
     found: dict[str, list[Entered]] = {world.name: [] for world in worlds}
     for world, one in progress(jobs, len(jobs), "tuning") if progress else jobs:
-        found[world.name].append(_entered(spec, world, one))
+        found[world.name].append(enter(spec, world, one, spec.seeds))
     return found
-
-
-def _entered(spec: ContestSpec, world: World, one: Contestant) -> Entered:
-    tried, best, least = [], one.trials(spec)[0], float("inf")
-    for trial in one.trials(spec):
-        _, facts = trained(spec.cells, world, trial, one.build)
-        sizes = {"width": trial.net.width, "head": trial.net.head, "lr": trial.lr}
-        tried.append({"world": world.name, "model": one.name, **sizes, **facts})
-        loss = facts.get("val_loss", float("inf"))
-        if loss < least:
-            best, least = trial, loss
-    runs = [
-        trained(spec.cells, world, replace(best, seed=seed), one.build)[0]
-        for seed in range(spec.seeds)
-    ]
-    return Entered(one, best, runs, tried)
 
 
 def play(
@@ -135,21 +78,13 @@ def _rows_of(spec: ContestSpec, meeting: Meeting, sides: Sequence[Entered]) -> l
     world = meeting.world
     still = tallied(spec.cells, meeting, "persistence", {}, lambda _: persistence)
     variance = world.scale.std.double().numpy() ** 2
-    tallies = [_tallies(spec, meeting, side) for side in sides]
+    tallies = [tallies_of(spec, meeting, side) for side in sides]
     rows: list[dict[str, Any]] = []
     for side, own in zip(sides, tallies, strict=True):
-        labels = {"world": world.name, "model": side.contestant.name, "head": side.trial.net.head}
+        labels = {"world": world.name, "model": side.name, "head": side.head}
         rows += score_rows(labels, own, still, variance, spec)
     for side, theirs in zip(sides[1:], tallies[1:], strict=True):
-        pair = f"{sides[0].contestant.name} - {side.contestant.name}"
+        pair = f"{sides[0].name} - {side.name}"
         labels = {"world": world.name, "model": pair, "head": ""}
         rows += difference_rows(labels, tallies[0], theirs, still, spec)
     return rows
-
-
-def _tallies(spec: ContestSpec, meeting: Meeting, side: Entered) -> Tallies:
-    def one(stepper: Stepper) -> Any:
-        key = {"weights": weights_hash(stepper.state_dict())}
-        return tallied(spec.cells, meeting, side.contestant.name, key, lambda _: stepper)
-
-    return [one(stepper) for stepper in side.steppers]

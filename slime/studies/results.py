@@ -1,7 +1,7 @@
 """The table of results: every net and every baseline on every world, on the test split.
 
-Each net trains for as many CPU-seconds as the others. A world's head is chosen on validation, by
-the first seed of the headline net; when all are trained, the test split is opened.
+Each net trains for as many CPU-seconds as the others; its head and learning rate are those that
+validation likes best, of as many trials. When all are trained, the test split is opened.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,24 +11,22 @@ from typing import Any, Literal, get_args
 import pandas as pd
 
 from slime.errors import SlimeError, nearest
-from slime.nets import NetKind, NetSpec
+from slime.nets import NetKind
 from slime.progress import Progress
 from slime.run.report import Rival
 from slime.score import Tally
 from slime.settings import setting
-from slime.stepper import Stepper, weights_hash
+from slime.studies.entrants import Contestant, Entered, TunedSpec, enter, tallies_of
 from slime.studies.ledger import open_once
 from slime.studies.meet import Meeting, meet, tallied
 from slime.studies.rows import COLUMNS, score_rows
-from slime.studies.spec import StudySpec
 from slime.studies.tops import ceiling_rows
-from slime.studies.train import Trial, trained
 from slime.studies.worlds import World
 
 WIDTHS: dict[str, int] = {
     "frame_mlp": 64,
     "patch_mlp": 32,
-    "cnn": 32,
+    "cnn": 16,
     "unet": 12,
     "unet_convnext": 12,
     "dilated_resnet": 16,
@@ -42,14 +40,12 @@ FitRivals = Callable[[World, int], Mapping[str, Rival]]
 
 
 @dataclass(frozen=True)
-class ResultsSpec(StudySpec):
+class ResultsSpec(TunedSpec):
     """The settings of the results table."""
 
     nets: list[str] = setting(list(get_args(NetKind)), "nets, by their kinds")
     headline: str = setting("cnn", "the net with more seeds")
     headline_seeds: int = setting(5, "its trainings")
-    heads: list[str] = setting(["residual", "direct"], "heads that validation chooses from")
-    lr: float = setting(5e-3, "learning rate at its highest")
     split: Literal["test", "val"] = setting("test", "what is scored; test enters the ledger")
     docs: str | None = setting(None, "another folder for results.csv, results.md and results.png")
     page: str | None = setting(None, "a page whose part between <!-- results --> becomes the table")
@@ -62,62 +58,23 @@ class ResultsSpec(StudySpec):
                 raise SlimeError(f"{kind!r} is no net ({known}){nearest(kind, WIDTHS)}")
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A net of the table: its head, and a stepper of each seed."""
-
-    name: str
-    head: str
-    steppers: list[Stepper]
-    facts: list[dict[str, Any]]
-
-
 def train_all(
     spec: ResultsSpec, worlds: Sequence[World], *, progress: Progress | None = None
-) -> dict[str, list[Chosen]]:
+) -> dict[str, list[Entered]]:
     """Every net on every world, from cells where they are there."""
     jobs = [(world, kind) for world in worlds for kind in spec.nets]
-    found: dict[str, list[Chosen]] = {world.name: [] for world in worlds}
+    found: dict[str, list[Entered]] = {world.name: [] for world in worlds}
     for world, kind in progress(jobs, len(jobs), "training") if progress else jobs:
-        found[world.name].append(_chosen(spec, world, kind, _head(spec, world)))
+        n_seeds = spec.headline_seeds if kind == spec.headline else spec.seeds
+        one = Contestant(kind, (WIDTHS[kind],))
+        found[world.name].append(enter(spec, world, one, n_seeds))
     return found
-
-
-def _head(spec: ResultsSpec, world: World) -> str:
-    """The head that the headline net does best with on validation, by its first seed."""
-
-    def loss(head: str) -> float:
-        return _one(spec, world, spec.headline, head, 0)[1].get("val_loss", float("inf"))
-
-    return spec.heads[0] if len(spec.heads) == 1 else min(spec.heads, key=loss)
-
-
-def _chosen(spec: ResultsSpec, world: World, kind: str, head: str) -> Chosen:
-    n_seeds = spec.headline_seeds if kind == spec.headline else spec.seeds
-    runs = [_one(spec, world, kind, head, seed) for seed in range(n_seeds)]
-    return Chosen(kind, head, [run[0] for run in runs], [run[1] for run in runs])
-
-
-def _one(
-    spec: ResultsSpec, world: World, kind: str, head: str, seed: int
-) -> tuple[Stepper, dict[str, Any]]:
-    net: Any = {"kind": kind, "head": head, "width": WIDTHS[kind]}
-    trial = Trial(
-        NetSpec(**net),
-        lr=spec.lr,
-        n_in=spec.n_in,
-        batch_size=spec.batch_size,
-        budget_s=spec.budget_s,
-        rounds=spec.rounds,
-        seed=seed,
-    )
-    return trained(spec.cells, world, trial)
 
 
 def score_all(
     spec: ResultsSpec,
     worlds: Sequence[World],
-    chosen: Mapping[str, Sequence[Chosen]],
+    chosen: Mapping[str, Sequence[Entered]],
     fit_rivals: FitRivals,
     *,
     progress: Progress | None = None,
@@ -141,7 +98,7 @@ def score_all(
 def _rows_of(
     spec: ResultsSpec,
     meeting: Meeting,
-    chosen: Sequence[Chosen],
+    chosen: Sequence[Entered],
     rivals: Mapping[str, Rival],
 ) -> tuple[list[dict[str, Any]], dict[str, Tally]]:
     """Rows of every model, and persistence's tallies."""
@@ -155,17 +112,10 @@ def _rows_of(
     variance = world.scale.std.double().numpy() ** 2
     rows = []
     for one in chosen:
-        tallies = [_net_tally(spec, meeting, one, stepper) for stepper in one.steppers]
+        tallies = tallies_of(spec, meeting, one)
         labels = {"world": world.name, "model": one.name, "head": one.head}
         rows += score_rows(labels, tallies, still, variance, spec)
     for name, tally in by_rival.items():
         labels = {"world": world.name, "model": name, "head": ""}
         rows += score_rows(labels, [tally], still, variance, spec)
     return rows, still
-
-
-def _net_tally(
-    spec: ResultsSpec, meeting: Meeting, one: Chosen, stepper: Stepper
-) -> dict[str, Tally]:
-    key = {"weights": weights_hash(stepper.state_dict())}
-    return tallied(spec.cells, meeting, one.name, key, lambda _: stepper)

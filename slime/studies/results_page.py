@@ -7,16 +7,20 @@ import pandas as pd
 
 from slime.ceiling import CEILING
 from slime.score_rows import rows_where
-from slime.studies.results import Chosen, ResultsSpec
+from slime.studies.entrants import Entered
+from slime.studies.results import ResultsSpec
 from slime.studies.tables import horizon_text, markdown, number, one_row, with_interval
 from slime.studies.worlds import World
+
+HEADER = ["model", "head, rate", "seeds", "steps", "CPU-s", "skill at lead 1", "of ceiling"]
+HEADER += ["VRMSE", "T_0.8"]
 
 
 def results_text(
     spec: ResultsSpec,
     worlds: Sequence[World],
     table: pd.DataFrame,
-    chosen: Mapping[str, Sequence[Chosen]],
+    chosen: Mapping[str, Sequence[Entered]],
 ) -> str:
     """Every world with its models: steps, skill, pooled VRMSE, horizon, share of the ceiling."""
     parts = [_said(spec)]
@@ -25,7 +29,6 @@ def results_text(
         nets = {one.name: one for one in chosen[world.name]}
         top = one_row(rows, score=CEILING)
         said = f" Noise ceiling: skill {number(top['value'])}." if top is not None else ""
-        header = ["model", "seeds", "steps", "CPU-s", "skill at lead 1", "of ceiling", "VRMSE"]
         lines = [
             [
                 model,
@@ -37,9 +40,8 @@ def results_text(
             ]
             for model in _by_skill(rows)
         ]
-        head = chosen[world.name][0].head if chosen[world.name] else "none"
-        about = f"{world.says}; head {head}." if world.says else f"Head {head}."
-        parts.append(f"## {world.name}\n\n{about}{said}\n\n{markdown([*header, 'T_0.8'], lines)}")
+        about = (f"{world.says}." if world.says else "") + said
+        parts.append(f"## {world.name}\n\n{about.strip()}\n\n{markdown(HEADER, lines)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -67,7 +69,8 @@ def _said(spec: ResultsSpec) -> str:
     return (
         f"{spec.split} split; skill over persistence at lead 1, and T_0.8, the median lead at "
         f"which a rollout's correlation falls under 0.8 (in brackets the share that held for all "
-        f"leads). Nets: {spec.budget_s:g} CPU-seconds of training steps each, {spec.seeds} seeds "
+        f"leads). Nets: {spec.budget_s:g} CPU-seconds of training steps each, head and learning "
+        f"rate chosen on validation ({len(spec.heads) * len(spec.lrs)} trials), {spec.seeds} seeds "
         f"({spec.headline_seeds} of {spec.headline}), {spec.n_in} frames given. Intervals of "
         f"{spec.level:.0%} over seeds and blocks of time; none where there are too few blocks."
     )
@@ -78,13 +81,14 @@ def _by_skill(rows: pd.DataFrame) -> list[str]:
     return list(skills["model"])
 
 
-def _effort(one: Chosen | None) -> list[str]:
-    """Seeds, steps and CPU-seconds of a net; a baseline has none."""
+def _effort(one: Entered | None) -> list[str]:
+    """Head and rate chosen, seeds, steps and CPU-seconds of a net; a baseline has none."""
     if one is None:
-        return ["", "", ""]
+        return ["", "", "", ""]
     used = [facts["cpu_s"] for facts in one.facts]
     mean = sum(used) / len(used)
-    return [f"{len(one.steppers)}", f"{one.facts[0]['steps']}", f"{mean:.1f}"]
+    picked = f"{one.head}, {one.trial.lr:g}"
+    return [picked, f"{len(one.steppers)}", f"{one.facts[0]['steps']}", f"{mean:.1f}"]
 
 
 def _share(rows: pd.DataFrame, model: str, top: Any) -> str:

@@ -32,6 +32,9 @@ class StudySpec:
     real: DataSpec = field(default_factory=DataSpec)
     folder: str = setting("data/worlds", "where simulated worlds are kept")
     frames: int = setting(400, "frames of a simulated movie")
+    film_seeds: list[int] | None = setting(
+        None, "seeds of simulated movies in place of a world's own; a movie each"
+    )
     size_px: int = setting(64, "pixels of its sides")
     n_in: int = setting(4, "frames given")
     batch_size: int = setting(8, "windows a step")
@@ -76,6 +79,7 @@ def open_worlds(
             size_px=spec.size_px,
             step=step,
             n_in=n_in,
+            seeds=spec.film_seeds,
         )
         for name in names
     ]

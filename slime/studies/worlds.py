@@ -1,6 +1,6 @@
 """The movies that studies are about: three simulated worlds, kept once made, and a real one."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -132,15 +132,23 @@ class World:
 
 
 def film_world(
-    name: str, folder: Path, *, n_frames: int, size_px: int, step: int = 1, n_in: int = 8
+    name: str,
+    folder: Path,
+    *,
+    n_frames: int,
+    size_px: int,
+    step: int = 1,
+    n_in: int = 8,
+    seeds: Sequence[int] | None = None,
 ) -> World:
     """A simulated world: filmed into `folder` where it is not there, cut for windows of `n_in`.
 
     Args:
         step: frames between two frames of a window; the gap between splits grows with it.
+        seeds: of the movies; the world's own where None.
 
     Raises:
-        SlimeError: there is no such world.
+        SlimeError: there is no such world, or no seed.
     """
     if name not in WORLDS:
         known = ", ".join(WORLDS)
@@ -148,8 +156,11 @@ def film_world(
     spec = WORLDS[name]
     settings = {**spec.settings, "n_frames": n_frames, "size_px": size_px}
     film = f"{spec.world}-{hash_of(settings)[:6]}"
-    paths = [folder / f"{film} seed {seed}.zarr" for seed in spec.seeds]
-    made = make_movies(spec.world, paths, seeds=list(spec.seeds), progress=True, **settings)
+    seeds = spec.seeds if seeds is None else tuple(seeds)
+    if not seeds:
+        raise SlimeError("film_seeds=[] names no movie")
+    paths = [folder / f"{film} seed {seed}.zarr" for seed in seeds]
+    made = make_movies(spec.world, paths, seeds=list(seeds), progress=True, **settings)
     channels = None if spec.channels is None else list(spec.channels)
     data = DataSpec(stores=[str(path) for path in made], channels=channels)
     opened = open_world(name, data, step=step, n_in=n_in)
