@@ -1,6 +1,7 @@
 """A study: python scripts/study.py CONFIG.yaml [key=value ...]; `study` says which.
 
 architecture: skill against CPU-seconds and operations, and places at lead 1 against rollouts.
+given: what more frames given are worth, with noise and without.
 intervals: nets used with frames as far apart as others were trained with.
 leakage: how much windows held back at random, or a twin, overstate a forecast.
 
@@ -21,7 +22,7 @@ from slime.command import run_command
 from slime.errors import SlimeError, nearest
 from slime.files import write_text
 from slime.plots import save_figure
-from slime.plots.studies import cost_lines, interval_lines, rank_dots, told_and_true
+from slime.plots.studies import cost_lines, given_lines, interval_lines, rank_dots, told_and_true
 from slime.progress import bar
 from slime.settings import names_and_settings, settings_help
 from slime.studies.architecture import (
@@ -31,6 +32,7 @@ from slime.studies.architecture import (
     ranks,
     study_architecture,
 )
+from slime.studies.given import GivenSpec, given_text, study_given
 from slime.studies.intervals import IntervalsSpec, intervals_text, study_intervals
 from slime.studies.leakage import STEP, LeakageSpec, leakage_text, study_leakage
 from slime.studies.spec import open_worlds, read_words
@@ -40,13 +42,17 @@ USAGE = "usage: python scripts/study.py CONFIG.yaml [key=value ...]"
 
 
 class Study(NamedTuple):
-    """What a study is made of; `step` is how far apart the frames of its widest windows are."""
+    """What a study is made of.
+
+    `step` is how far apart the frames of its widest windows are, `n_in` how many of them are given.
+    """
 
     spec: type[Any]
     table: Callable[..., pd.DataFrame]
     text: Callable[[Any, pd.DataFrame], str]
     figures: Callable[[Any, pd.DataFrame], dict[str, Figure]]
     step: Callable[[Any], int] = lambda _: 1
+    n_in: Callable[[Any], int] = lambda spec: spec.n_in
 
 
 def _architecture_figures(spec: ArchitectureSpec, table: pd.DataFrame) -> dict[str, Figure]:
@@ -57,6 +63,13 @@ def _architecture_figures(spec: ArchitectureSpec, table: pd.DataFrame) -> dict[s
 STUDIES = {
     "architecture": Study(
         ArchitectureSpec, study_architecture, architecture_text, _architecture_figures
+    ),
+    "given": Study(
+        GivenSpec,
+        study_given,
+        given_text,
+        lambda _, table: {"given": given_lines(table)},
+        n_in=lambda spec: max(spec.given),
     ),
     "intervals": Study(
         IntervalsSpec,
@@ -86,7 +99,7 @@ def main(words: Sequence[str]) -> None:
     study = STUDIES[name]
     spec = read_words(study.spec, words)
     torch.set_num_threads(1)  # so that CPU-seconds count work, not threads that wait
-    worlds = open_worlds(spec, step=study.step(spec), progress=bar)
+    worlds = open_worlds(spec, n_in=study.n_in(spec), step=study.step(spec), progress=bar)
     table = study.table(spec, worlds, progress=bar)
     text, figures = study.text(spec, table), study.figures(spec, table)
     for folder in filter(None, (spec.out, spec.docs)):

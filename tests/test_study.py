@@ -195,3 +195,7 @@ def test_the_command_writes_table_text_and_figure(world, tmp_path, monkeypatch, 
     assert {"leakage.csv", "leakage.md", "leakage.png"} <= {p.name for p in tmp_path.iterdir()}
     assert len(pd.read_csv(tmp_path / "leakage.csv")) == 12
     assert torch.get_num_threads() == 1
+    words = ["study=given", f"out={tmp_path}", "kind=patch_mlp", "given=[1,2]", "seeds=1"]
+    study([*words, "worlds=[trail]", "budget_s=1", "draws=50", "batch_size=4", "leads=2"])
+    assert capsys.readouterr().out.count("| trail |") == 2
+    assert {"given.csv", "given.md", "given.png"} <= {p.name for p in tmp_path.iterdir()}

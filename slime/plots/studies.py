@@ -6,12 +6,18 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import ScalarFormatter
 
+from slime.ceiling import CEILING, TEMPORAL
 from slime.errors import SlimeError
 from slime.plots.style import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, tidy
 from slime.score_rows import numbers_of, rows_where
 
 FLOOR = -0.3  # skill below it is written out at the edge
+CEILINGS = {
+    CEILING: ("--", "noise ceiling"),
+    TEMPORAL: (":", "of a mean of the frames given"),
+}
 COLOURS = (BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, GREY)
 
 
@@ -173,5 +179,26 @@ def interval_lines(table: pd.DataFrame) -> Figure:
         axes.axhline(0, color="0.6", linewidth=0.8)
         axes.set_ylim(bottom=max(-1.0, axes.get_ylim()[0]))
         axes.set_xscale("log", base=2)
+        axes.set_title(world, fontsize=10)
+    return figure
+
+
+def given_lines(table: pd.DataFrame) -> Figure:
+    """Skill at lead 1 over the number of frames given, and its ceilings, a panel a world."""
+    worlds = list(dict.fromkeys(table["world"]))
+    figure = Figure(figsize=(3.8 * len(worlds), 3.2), layout="constrained")
+    for axes, world in zip(figure.subplots(1, len(worlds), squeeze=False)[0], worlds, strict=True):
+        own = rows_where(table, world=world)
+        skills = rows_where(own, score="skill").assign(line="net")
+        labels = ("frames given", "skill, lead 1")
+        lines_with_intervals(axes, skills, "given", by="line", labels=labels)
+        for score, (dashes, label) in CEILINGS.items():
+            top = rows_where(own, score=score).sort_values(by="given")
+            at, value = numbers_of(top, "given"), numbers_of(top, "value")
+            axes.plot(at, value, dashes, color=VERMILION, linewidth=1.2, label=label)
+        axes.legend(fontsize=8, frameon=False)
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(sorted(set(own["given"])))
+        axes.xaxis.set_major_formatter(ScalarFormatter())
         axes.set_title(world, fontsize=10)
     return figure

@@ -30,14 +30,15 @@ from slime.studies.worlds import World
 class GivenSpec(StudySpec):
     """The settings of the study of window sizes; it looks at validation alone."""
 
+    study: str = setting("given", "which study")
     worlds: list[str] = setting(
         ["spirals", "spirals_clean", "slow"], "worlds; spirals_clean is spirals without noise"
     )
     given: list[int] = setting([1, 2, 4, 8], "numbers of frames given")
     kind: str = setting("cnn", "the net")
-    width: int = setting(32, "its features")
+    width: int = setting(16, "its features")
     head: str = setting("residual", "its head")
-    lr: float = setting(5e-3, "learning rate at its highest")
+    lr: float = setting(8e-3, "learning rate at its highest")
     docs: str | None = setting(None, "another folder for given.csv, given.md and given.png")
 
     def __post_init__(self) -> None:
