@@ -216,6 +216,23 @@ def test_swapped_bytes_are_suspected(bare, dtype):
     assert "odd values" in found(report)
 
 
+@pytest.mark.parametrize("depth", [60, 100, 300])
+def test_swapped_bytes_of_smooth_pictures_are_suspected(bare, depth):
+    t, y, x = np.ogrid[:20, :96, :128]
+    wave = 500 + depth * np.sin((x + 2 * t) / 9) * np.cos((y - t) / 7)
+    pixels = (wave + np.random.default_rng(0).normal(0, 6, wave.shape)).astype("uint16")
+    assert "odd values" not in found(audit(open_movie(bare(pixels))))
+    swapped = audit(open_movie(bare(pixels.byteswap(), "swapped.zarr")))
+    assert "odd values" in found(swapped)
+
+
+def test_whole_numbers_declared_as_halves_are_suspected(bare):
+    pixels = film(light(electrons=60.0)).clip(1, 1000)
+    assert "odd values" in found(audit(open_movie(bare(pixels.view("float16")))))
+    scaled = (pixels / 1000).astype("float16")
+    assert "odd values" not in found(audit(open_movie(bare(scaled, "scaled.zarr"))))
+
+
 def test_the_other_sign_is_suspected():
     bright = film(light(electrons=16500.0))
     assert 0.3 < (bright > 32767).mean() < 0.7
@@ -266,6 +283,15 @@ def test_every_broken_chunk_is_listed_and_the_rest_is_read(bare):
     assert np.flatnonzero(~report.usable).tolist() == list(finding.frames)
     np.testing.assert_allclose(report.table.mean[8:24], pixels[8:24].mean(axis=(1, 2)))
     assert found(report).keys() == {"unreadable chunk"}
+
+
+def test_a_folder_in_the_place_of_a_chunk_is_listed(bare):
+    path = bare(dish(n_frames=16), chunks=(4, 96, 128))
+    file = path / "c" / "2" / "0" / "0"
+    file.unlink()
+    file.mkdir()
+    (finding,) = audit(open_movie(path)).errors
+    assert (finding.places, finding.frames) == (("c/2/0/0",), (8, 9, 10, 11))
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def _broken_chunks(movie: xr.DataArray, start: int, stop: int) -> Iterator[Broke
         return
     grid, time = stored.chunks.grid, stored.axes.index("time")
     for cell in product(*stored.chunks.cells_of([start, stop - 1])):
-        if not grid.present[cell]:
+        if grid.hollow[cell]:
             continue
         key = tuple(slice(i * c, (i + 1) * c) for i, c in zip(cell, grid.cell, strict=True))
         try:

@@ -7,7 +7,7 @@ from jaxtyping import Shaped
 
 from slime.audit.findings import Finding
 
-ROUGH = 0.5  # of what white noise has (1); pixels out of order are as rough as noise
+ROUGH = 0.15  # of what white noise has (1); pixels out of order are nearly as rough
 SMOOTHER = 0.3  # times as rough, the other reading must be
 SIZES = (1e-30, 1e30)  # of values in any unit that pictures are stored in
 
@@ -28,6 +28,9 @@ def byte_findings(raw: Iterable[Shaped[np.ndarray, "c h w"]], stored: np.dtype) 
         odd = np.mean((size < SIZES[0]) | (size > SIZES[1])) if size.size else 0
         if odd > 0.01:
             return [_finding(stored, f"{100 * odd:.2g} % of the values are beyond 1e-30 to 1e30")]
+        least = float(np.finfo(pixels.dtype).tiny)
+        if size.size and np.mean(size < least) > 0.5:  # what small whole numbers read as
+            return [_finding(stored, f"most values are below {least:.2g}, where digits are lost")]
     for name, other, least in _readings(pixels):
         if _is_better(pixels, other, least):
             return [_finding(stored, f"pixels are smooth when read as {name}, noise as declared")]
