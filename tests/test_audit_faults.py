@@ -285,6 +285,13 @@ def test_every_broken_chunk_is_listed_and_the_rest_is_read(bare):
     assert found(report).keys() == {"unreadable chunk"}
 
 
+def test_pixels_beyond_float32_are_not_finite_and_nothing_else(bare):
+    pixels = dish(n_frames=16).astype("float64")
+    pixels[7, 20, 20:23] = 1e39, -1e300, 1.7e308
+    (finding,) = audit(open_movie(bare(pixels, chunks=(4, 96, 128)))).errors
+    assert (finding.kind, finding.frames) == ("not finite", (7,))
+
+
 def test_a_folder_in_the_place_of_a_chunk_is_listed(bare):
     path = bare(dish(n_frames=16), chunks=(4, 96, 128))
     file = path / "c" / "2" / "0" / "0"

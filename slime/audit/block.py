@@ -156,6 +156,7 @@ def _counted(
         bad = not_finite(pixels)
         if bad.any():
             counts = ~bad if counts is None else counts & ~bad
+            pixels = np.where(bad, np.nan, pixels)  # float64 may be beyond float32
     return pixels, None if counts is None or counts.all() else counts
 
 
