@@ -59,6 +59,12 @@ def is_zip(store: Any) -> bool:
 def _local(path: Path) -> tuple[Any, str]:
     """What zarr opens for a path, and the path inside of that."""
     if not path.exists():
+        for unfinished in (f"{path.name}.partial", f".{path.name}.partial"):
+            if path.with_name(unfinished).exists():
+                raise MissingStoreError(
+                    f"{str(path)!r} was not finished, {unfinished} is what there is of it: run the "
+                    "command that makes it again"
+                )
         beside = path.parent.iterdir() if path.parent.is_dir() else ()
         raise MissingStoreError(
             f"there is no store at {str(path)!r}{nearest(path.name, [p.name for p in beside])}"

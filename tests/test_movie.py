@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -413,6 +414,14 @@ def test_a_movie_in_memory_has_units_that_are_numbers(value):
     for name in ("pixel_um", "frame_interval_s"):
         with pytest.raises(SlimeError, match=f"dish: {name}=.* must be above 0"):
             check_movie(movie.assign_attrs({name: value}))
+
+
+@pytest.mark.parametrize("name", ["dish.zarr.partial", ".dish.zarr.partial"])
+def test_what_a_kill_left_is_told_of_under_the_name_it_was_to_have(tmp_path, name):
+    zarr.create_array(tmp_path / name, shape=(3, 4, 4), chunks=(1, 4, 4), dtype="u1")
+    (tmp_path / "dash.zarr").mkdir()
+    with pytest.raises(SlimeError, match=rf"was not finished, {re.escape(name)} is .*again"):
+        open_movie(tmp_path / "dish.zarr")
 
 
 def test_six_axes_are_asked_for_six_names(tmp_path):
