@@ -10,13 +10,11 @@ import numpy as np
 import zarr
 from dask.utils import SerializableLock
 from jaxtyping import Bool
-from zarr.abc.store import RangeByteRequest, Store
-from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 
 from slime.errors import SlimeError, StoreError, one_line
-from slime.listing import Entry, UnlistedError, listed
-from slime.remote import RemoteStore
+from slime.listing import Entry, UnlistedError, is_empty, listed
+from slime.remote import RemoteStore, UnreachableError
 
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 ASKED_AT_ONCE = 32  # requests to a server that keeps no lists
@@ -38,13 +36,14 @@ class ChunkGrid:
 
     Args:
         follow_links: read chunks that are links out of the store's folder.
+        time: which axis is time, for the frames in messages.
 
     Raises:
         StoreError: the metadata claim more frames or chunks than any movie has.
     """
 
-    def __init__(self, array: zarr.Array, label: str, *, follow_links: bool = False):
-        self.array, self.label, self.follow_links = array, label, follow_links
+    def __init__(self, array: zarr.Array, label: str, *, follow_links: bool = False, time: int = 0):
+        self.array, self.label, self.follow_links, self.time = array, label, follow_links, time
         self.cell = tuple(array.shards or array.chunks)
         if min(*self.cell, *array.chunks) < 1:
             raise StoreError(
@@ -104,7 +103,7 @@ class ChunkGrid:
         store = self.array.store_path.store
         if not await store.exists(key):
             return True
-        return self.array.shards is not None and await _is_empty(store, key)
+        return self.array.shards is not None and await is_empty(store, key)
 
     async def _listed(self) -> _Files:
         root = self.array.store_path
@@ -128,7 +127,7 @@ class ChunkGrid:
             files.outside.append(place)
         # an empty chunk cannot be decoded and says so; an empty shard decodes to nothing
         elif self.array.shards is not None and not (
-            entry.n_bytes or not await _is_empty(self.array.store_path.store, entry.key)
+            entry.n_bytes or not await is_empty(self.array.store_path.store, entry.key)
         ):
             files.hollow[place] = True
         else:
@@ -141,12 +140,23 @@ class ChunkGrid:
 
         async def ask() -> None:
             for cell in cells:  # shared: each worker takes the next one
-                head = await store.head(self.key(cell))
+                try:
+                    head = await store.head(self.key(cell))
+                except UnreachableError as error:
+                    raise self._unreachable(cell, error) from error
                 if head is not None:
                     (hollow if self.array.shards is not None and not head else present)[cell] = True
 
         await asyncio.gather(*(ask() for _ in range(min(ASKED_AT_ONCE, math.prod(self.shape)))))
         return _Files(present, hollow, [])
+
+    def _unreachable(self, cell: Sequence[int], error: UnreachableError) -> StoreError:
+        length, n_frames = self.cell[self.time], self.array.shape[self.time]
+        first = cell[self.time] * length
+        return StoreError(
+            f"{self.label}: frames {first} to {min(first + length, n_frames) - 1} cannot be read: "
+            f"{error}: try again when the server answers"
+        )
 
     def _refuse_link(self, key: str, place: tuple[int, ...] | None) -> None:
         if place is None and key.rpartition("/")[2] not in METADATA:
@@ -165,14 +175,6 @@ class ChunkGrid:
             return None
         place = tuple(map(int, words))
         return place if self.array.metadata.encode_chunk_key(place) == key else None
-
-
-async def _is_empty(store: Store, key: str) -> bool:
-    """Whether a file holds nothing; asked for its first byte where the store keeps no sizes."""
-    if type(store).getsize is not Store.getsize:  # zarr's own reads the whole file
-        return not await store.getsize(key)
-    head = await store.get(key, default_buffer_prototype(), RangeByteRequest(0, 1))
-    return not head
 
 
 class FrameChunks:

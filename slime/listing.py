@@ -4,7 +4,8 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
-from zarr.abc.store import Store
+from zarr.abc.store import RangeByteRequest, Store
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore
 
 from slime.remote import RemoteStore
@@ -40,6 +41,13 @@ async def listed(store: Store, prefix: str) -> AsyncIterator[Entry]:
     else:
         async for key in store.list_prefix(prefix):
             yield Entry(key, None, False)
+
+
+async def is_empty(store: Store, key: str) -> bool:
+    """Whether a file holds nothing; asked for its first byte where the store keeps no sizes."""
+    if type(store).getsize is not Store.getsize:  # zarr's own reads the whole file
+        return not await store.getsize(key)
+    return not await store.get(key, default_buffer_prototype(), RangeByteRequest(0, 1))
 
 
 def _files(store: LocalStore, prefix: str) -> Iterator[Entry]:

@@ -62,7 +62,8 @@ class StoredFrames(BackendArray):
         self.shape = (size["time"], len(self.channels), size["y"], size["x"])
         self.dtype = np.dtype("float32") if z == "mean" and "z" in axes else array.dtype
         self.memory_budget = memory_budget
-        grid = ChunkGrid(array, label, follow_links=follow_links)
+        time = self.axes.index("time")
+        grid = ChunkGrid(array, label, follow_links=follow_links, time=time)
         self.guard = ReadGuard(grid)
         self.chunks = FrameChunks(
             grid,

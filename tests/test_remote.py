@@ -151,7 +151,8 @@ def test_a_server_that_fails_is_an_error_with_url_and_frames(served, bare, numbe
 def test_frames_that_a_server_will_not_show_are_never_taken_for_blank(served, bare, numbered):
     bare(numbered(6), "dish.zarr")
     served.faults["/c/2/0/0"] = [500] * 100
-    with pytest.raises(StoreError, match=r"/dish\.zarr/c/2/0/0 failed 4 times"):
+    place = rf"dish: frames 2 to 2 cannot be read: {served.url}/dish\.zarr/c/2/0/0 failed 4 times"
+    with pytest.raises(StoreError, match=place):
         open_movie(f"{served.url}/dish.zarr")["blank"].load()
 
 
