@@ -1,6 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from bokeh.document import Document
+from bokeh.models import ColorBar, ScaleBar
 from viewed import saved_folder, trained
 
 from slime.errors import SlimeError
@@ -103,6 +107,16 @@ def test_a_large_picture_is_sent_as_means():
     assert one == 1
 
 
+def test_a_large_frame_is_measured_on_means_in_its_own_units():
+    x = np.arange(1280)
+    waves = np.broadcast_to(np.sin(2 * np.pi * (x + 0.5) / 64), (1280, 1280)).astype(np.float32)
+    look = look_at_frame(waves, pixel_um=0.5)
+    assert look.width == 3
+    told = {row.name: row.values for row in look.numbers}
+    assert float(told["length of structure, µm"][0]) == pytest.approx(32, rel=0.03)
+    assert look_at_frame(waves[:512, :512], pixel_um=0.5).width == 1
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -134,6 +148,57 @@ def test_the_controls_move_the_pictures(store):
     made.frame.value = 14
     assert (made.lead.value, shown("truth"), shown("forecast")) == (1, 16, 17)
     assert "frame 15 of 0 to 19 (val); test stays closed" in made.told.text
+
+
+def test_moves_that_come_at_once_are_drawn_once(store, monkeypatch):
+    made, shown = page(Run(trained(store), ViewSpec(at=5, leads=3)))
+    document = Document()
+    document.add_root(made.root)
+    drawn = []
+    monkeypatch.setattr(made.subject, "look", _noted(made.subject.look, drawn))
+    for at in (6, 7, 8):
+        made.frame.value = at
+    assert drawn == []
+    (waiting,) = document.session_callbacks
+    waiting.callback()
+    assert drawn == [(0, 8, 1, 0)]
+    assert shown("truth") == 10
+
+
+def _noted(look, drawn):
+    def noted(*asked):
+        drawn.append(asked)
+        return look(*asked)
+
+    return noted
+
+
+def test_pictures_share_tools_a_bar_of_length_and_bars_of_their_colours(store):
+    run = trained(store)
+    film = run.films[0]
+    film = replace(film, movie=film.movie.assign_attrs(pixel_um=2.0))
+    made, _ = page(Run(replace(run, films=[film]), ViewSpec(at=5, leads=3)))
+    plots = {title: one.plot for title, one in made.pictures.items()}
+    bars = {title: [type(r) for r in plot.right] for title, plot in plots.items()}
+    with_colours = [title for title, right in bars.items() if ColorBar in right]
+    assert with_colours == ["forecast", "error of persistence"]
+    assert [t for t, plot in plots.items() if plot.toolbar_location] == ["truth"]
+    assert all(plot.x_range is plots["truth"].x_range for plot in plots.values())
+    scale = [r for r in plots["truth"].center if isinstance(r, ScaleBar)]
+    assert [(bar.unit, bar.range) for bar in scale] == [("µm", plots["truth"].x_range)]
+    assert made.spectra.plot.xaxis.axis_label == "cycles a µm"
+    made.lead.value = 3
+    assert (made.errors.mark.visible, made.errors.mark.location) == (True, 3)
+
+
+def test_pixels_that_do_not_count_are_told(store):
+    movies = films_of_store(str(store), ViewSpec())
+    movie = movies[0].movie
+    masked = movie.assign_coords(mask=(movie.dims, movie.values != 5))
+    made, _ = page(Movies(str(store), [replace(movies[0], movie=masked)], ViewSpec()))
+    assert "ochre" not in made.told.text
+    made.frame.value = 4
+    assert "ochre pixels do not count" in made.told.text
 
 
 def test_a_movie_is_scrubbed_and_played(store):
@@ -177,6 +242,22 @@ def test_a_run_opens_from_its_folder_without_its_test_frames(store, tmp_path, re
         SlimeError, match=r"axes=TYX: the movies of .* are opened as it was trained"
     ):
         films_module.open_run(run, ["axes=TYX"], device=torch.device("cpu"))
+
+
+def test_what_was_measured_is_told_with_its_units(store, tmp_path):
+    rows = [
+        "model,movie,split,channel,lead,score,value,unit",
+        *(
+            f"{model},{store.stem},val,0,0,wave_speed,{v},um/s"
+            for model, v in (("truth", 3), ("cnn", 4))
+        ),
+        f"truth,{store.stem},val,0,0,n_mounds,5,1",
+        f"truth,{store.stem},test,0,0,wave_speed,9,um/s",
+    ]
+    (tmp_path / "observables.csv").write_text("\n".join(rows))
+    head, *cells = Run(trained(store, run=tmp_path), ViewSpec()).measured(0, 0)
+    assert head[1:] == ["wave speed, µm/s", "n mounds"]
+    assert cells == [["truth", "3", "5"], ["cnn", "4", "none"]]
 
 
 def test_a_run_that_was_stopped_says_how_to_go_on(store, tmp_path):

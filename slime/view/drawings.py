@@ -3,7 +3,16 @@
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColorBar, ColumnDataSource, HoverTool, LinearColorMapper, Range1d
+from bokeh.models import (
+    ColorBar,
+    ColumnDataSource,
+    HoverTool,
+    LinearColorMapper,
+    MetricLength,
+    Range1d,
+    ScaleBar,
+    Span,
+)
 from bokeh.palettes import gray
 from bokeh.plotting import figure
 from jaxtyping import Float32
@@ -24,9 +33,23 @@ def is_error(title: str) -> bool:
 
 
 class Picture:
-    """One picture with its colours, a bar of them, and the value under the pointer."""
+    """One picture with its colours, a bar of its length, and the value under the pointer.
 
-    def __init__(self, title: str, shape: tuple[int, ...], pixel_um: float | None, side: int):
+    Args:
+        first: whether it has the axis, the tools and the scale bar that serve all beside it.
+        coloured: whether it has the bar of its colours.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        shape: tuple[int, ...],
+        pixel_um: float | None,
+        side: int,
+        *,
+        first: bool,
+        coloured: bool,
+    ):
         self.shape = shape
         self.height, self.width = (n * (pixel_um or 1.0) for n in shape)
         scale = side / max(self.height, self.width)
@@ -40,7 +63,7 @@ class Picture:
             x_axis_label=unit,
             tools="pan,wheel_zoom,box_zoom,reset,save",
             active_scroll="wheel_zoom",
-            toolbar_location="above",
+            toolbar_location="above" if first else None,
         )
         self.plot.toolbar.logo = None
         self.plot.grid.visible = False
@@ -57,12 +80,23 @@ class Picture:
             color_mapper=self.mapper,
         )
         self.plot.add_tools(HoverTool(tooltips=[("value", "@image"), (f"x, y {unit}", "$x, $y")]))
-        self.plot.add_layout(ColorBar(color_mapper=self.mapper, width=10), "right")
+        self.plot.yaxis.visible = first
+        if first and pixel_um:
+            self.plot.add_layout(
+                ScaleBar(
+                    range=self.plot.x_range,
+                    unit="µm",
+                    dimensional=MetricLength(base_unit="m"),
+                    location="bottom_right",
+                    background_fill_alpha=0.7,
+                )
+            )
+        if coloured:
+            bar = ColorBar(color_mapper=self.mapper, width=10, title="movie units")
+            self.plot.add_layout(bar, "right")
 
     def share(self, other: "Picture") -> None:
-        """Move and zoom with another picture, whose axes stand for both."""
-        if other is not self:
-            self.plot.yaxis.visible = False
+        """Move and zoom with another picture."""
         self.plot.x_range, self.plot.y_range = other.plot.x_range, other.plot.y_range
 
     def show(self, picture: Float32[np.ndarray, "y x"]) -> str:
@@ -73,16 +107,16 @@ class Picture:
 
 
 class Curves:
-    """Some curves over one axis, each in the colour of its name."""
+    """Some curves over one axis, each in the colour of its name, and a mark on the axis."""
 
-    def __init__(self, title: str, label: str, *, log: bool = False):
+    def __init__(self, title: str, labels: tuple[str, str], *, log: bool = False):
         kind = "log" if log else "linear"
         self.plot: Any = figure(
             title=title,
             frame_width=300,
             frame_height=200,
-            x_axis_label="cycles a µm (or px)" if log else "lead",
-            y_axis_label=label,
+            x_axis_label=labels[0],
+            y_axis_label=labels[1],
             x_axis_type=kind,
             y_axis_type=kind,
             tools="",
@@ -90,9 +124,16 @@ class Curves:
         )
         self.corner = "bottom_left" if log else "top_left"
         self.sources: dict[str, ColumnDataSource] = {}
+        self.mark = Span(location=1, dimension="height", line_color=GREY, visible=False)
+        self.plot.add_layout(self.mark)
 
-    def show(self, curves: dict[str, tuple[Any, Any]]) -> None:
-        """Draw the curves; those of names that were there before are moved."""
+    def show(self, curves: dict[str, tuple[Any, Any]], *, at: int | None = None) -> None:
+        """Draw the curves; those of names that were there before are moved.
+
+        Args:
+            at: where the mark stands, if anywhere.
+        """
+        self.mark.update(location=at or 1, visible=at is not None)
         for name, (x, y) in curves.items():
             if name not in self.sources:
                 self.sources[name] = ColumnDataSource({"x": [], "y": []})

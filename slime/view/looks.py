@@ -1,5 +1,6 @@
 """What is seen of one frame, or of one lead of a forecast: pictures, numbers and curves."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +12,7 @@ from slime.observables.reading import binned
 from slime.texts import duration_text, number_text, skill_text
 
 MOST_PX = 1024  # a side of what the browser is sent; a larger frame is sent binned
+MEASURED_PX = 512  # a side of what structure is measured on, so that scrubbing need not wait for it
 
 
 class Numbers(NamedTuple):
@@ -28,6 +30,7 @@ class Look(NamedTuple):
         columns, numbers: a table.
         spectra: S(k) by the name of its curve.
         errors: root mean square error at each lead, by the name of its curve.
+        width: of the squares of pixels that were averaged before structure was measured.
     """
 
     pictures: dict[str, Float32[np.ndarray, "y x"]]
@@ -35,18 +38,24 @@ class Look(NamedTuple):
     numbers: list[Numbers]
     spectra: dict[str, StructureFactor]
     errors: dict[str, Float[np.ndarray, " lead"]]
+    width: int
+
+
+class Measured(NamedTuple):
+    """Structure of some pictures: rows of the table, a curve for each, and the bin's width."""
+
+    numbers: list[Numbers]
+    spectra: dict[str, StructureFactor]
+    width: int
 
 
 def look_at_frame(
     frame: Float32[np.ndarray, "y x"], *, pixel_um: float | None, title: str = "frame"
 ) -> Look:
     """One channel of one frame, with what can be measured on it alone."""
-    rows = [
-        *_moments([frame]),
-        *_structure([frame], pixel_um),
-        *_mounds([frame], pixel_um),
-    ]
-    return Look({title: frame}, [title], rows, _spectra({title: frame}, pixel_um), {})
+    structure = measured({title: frame}, pixel_um)
+    rows = [*_moments([frame]), *structure.numbers]
+    return Look({title: frame}, [title], rows, structure.spectra, {}, structure.width)
 
 
 def look_at_lead(example: Example, lead: int, channel: int) -> Look:
@@ -56,7 +65,8 @@ def look_at_lead(example: Example, lead: int, channel: int) -> Look:
     )
     last = np.asarray(example.last_frame[channel], np.float32)
     errors = rmse_by_lead(example, channel)
-    both, pixel_um = {"truth": truth, "forecast": forecast}, example.pixel_um
+    both = {"truth": truth, "forecast": forecast}
+    structure = measured(both, example.pixel_um)
     ours, still = (errors[name][lead - 1] for name in ("forecast", "persistence"))
     skill = 1 - (ours / still) ** 2 if still > 0 else np.nan
     rows = [
@@ -64,15 +74,31 @@ def look_at_lead(example: Example, lead: int, channel: int) -> Look:
         Numbers("RMSE of persistence", ["", number_text(float(still))]),
         Numbers("skill of this frame", ["", skill_text(float(skill))]),
         *_moments([truth, forecast]),
-        *_structure([truth, forecast], pixel_um),
-        *_mounds([truth, forecast], pixel_um),
+        *structure.numbers,
     ]
     pictures = {
         **both,
         "error: forecast − truth": forecast - truth,
         "error of persistence": last - truth,
     }
-    return Look(pictures, list(both), rows, _spectra(both, pixel_um), errors)
+    return Look(pictures, list(both), rows, structure.spectra, errors, structure.width)
+
+
+def measured(frames: Mapping[str, Float32[np.ndarray, "y x"]], pixel_um: float | None) -> Measured:
+    """Structure of pictures of one size; of large ones on means of squares of pixels."""
+    seen = {name: shown_binned(frame, MEASURED_PX) for name, frame in frames.items()}
+    width = next(width for _, width in seen.values())
+    binned_frames, bin_um = [frame for frame, _ in seen.values()], (pixel_um or 1.0) * width
+    factors = [
+        structure_factor(frame, pixel_um=bin_um, mask=np.isfinite(frame)) for frame in binned_frames
+    ]
+    unit = "µm" if pixel_um else "px"
+    lengths = [_known(factor.mean_length_um) for factor in factors]
+    rows = [
+        Numbers(f"length of structure, {unit}", lengths),
+        *_mounds(binned_frames, bin_um, unit),
+    ]
+    return Measured(rows, dict(zip(frames, factors, strict=True)), width)
 
 
 def rmse_by_lead(example: Example, channel: int) -> dict[str, Float[np.ndarray, " lead"]]:
@@ -87,10 +113,10 @@ def rmse_by_lead(example: Example, channel: int) -> dict[str, Float[np.ndarray, 
 
 
 def shown_binned(
-    picture: Float32[np.ndarray, "y x"],
+    picture: Float32[np.ndarray, "y x"], most: int = MOST_PX
 ) -> tuple[Float32[np.ndarray, "by bx"], int]:
-    """The picture, no side over MOST_PX: squares of pixels averaged; and their width."""
-    width = -(-max(picture.shape) // MOST_PX)
+    """The picture, no side over `most`: squares of pixels averaged; and their width."""
+    width = -(-max(picture.shape) // most)
     if width == 1:
         return picture, 1
     return binned(picture[None], np.isfinite(picture)[None], width)[0], width
@@ -113,34 +139,18 @@ def _moments(frames: list[Float32[np.ndarray, "y x"]]) -> list[Numbers]:
     ]
 
 
-def _structure(frames: list[Float32[np.ndarray, "y x"]], pixel_um: float | None) -> list[Numbers]:
-    unit = "µm" if pixel_um else "px"
-    lengths = [_factor(frame, pixel_um).mean_length_um for frame in frames]
-    return [Numbers(f"length of structure, {unit}", [_known(v) for v in lengths])]
-
-
-def _mounds(frames: list[Float32[np.ndarray, "y x"]], pixel_um: float | None) -> list[Numbers]:
+def _mounds(frames: list[Float32[np.ndarray, "y x"]], bin_um: float, unit: str) -> list[Numbers]:
     """Regions above one threshold for all pictures, the first one's by Otsu; none of a flat one."""
-    threshold = find_mounds(frames[0], pixel_um=pixel_um or 1.0).threshold
-    if not np.isfinite(threshold):
+    first = find_mounds(frames[0], pixel_um=bin_um)
+    if not np.isfinite(first.threshold):
         return []
-    found = [find_mounds(f, pixel_um=pixel_um or 1.0, threshold=threshold) for f in frames]
-    unit = "µm²" if pixel_um else "px²"
+    others = [find_mounds(f, pixel_um=bin_um, threshold=first.threshold) for f in frames[1:]]
+    found = [first, *others]
     areas = [float(m.area_um2.mean()) if m.n else np.nan for m in found]
     return [
-        Numbers(f"regions above {number_text(threshold)}", [str(m.n) for m in found]),
-        Numbers(f"their mean area, {unit}", [_known(v) for v in areas]),
+        Numbers(f"regions above {number_text(first.threshold)}", [str(m.n) for m in found]),
+        Numbers(f"their mean area, {unit}²", [_known(v) for v in areas]),
     ]
-
-
-def _spectra(
-    frames: dict[str, Float32[np.ndarray, "y x"]], pixel_um: float | None
-) -> dict[str, StructureFactor]:
-    return {name: _factor(frame, pixel_um) for name, frame in frames.items()}
-
-
-def _factor(frame: Float32[np.ndarray, "y x"], pixel_um: float | None) -> StructureFactor:
-    return structure_factor(frame, pixel_um=pixel_um or 1.0, mask=np.isfinite(frame))
 
 
 def _known(value: float) -> str:

@@ -17,6 +17,7 @@ from slime.view.subject import Subject
 PICTURES_PX = 1160  # all pictures side by side
 LARGEST_PX = 560  # the longer side of one
 MS_A_FRAME = 200  # while it plays
+MS_TO_GATHER = 30  # moves that come meanwhile are drawn as one
 TABLE = "border-collapse:collapse;font:13px sans-serif"
 CELL = "padding:2px 10px 2px 0;text-align:left"
 
@@ -36,12 +37,12 @@ class Page:
         self.told, self.table, self.measured = Div(name="told"), Div(name="table"), Div(width=760)
         self.pictures: dict[str, Picture] = {}
         self.shown = row(children=[])
-        self.spectra = Curves("S(k): power by wave number", "power", log=True)
-        self.errors = Curves("error by lead", "RMSE, movie units")
+        self.spectra = Curves("S(k): power by wave number", ("", "power"), log=True)
+        self.errors = Curves("error by lead", ("lead", "RMSE, movie units"))
         self._fitted: tuple[str, str] | None = None
+        self._moving = False
         self._choose_film()
         self._redraw()
-        self._listen()
         self.root = column(
             Div(text=f"<h2 style='margin:4px 0'>{html.escape(subject.title)}</h2>", width=1000),
             row(*([self.film] if len(names) > 1 else []), self.channel, self.lead),
@@ -51,6 +52,7 @@ class Page:
             row(self.table, self.spectra.plot, *([self.errors.plot] if subject.has_leads else [])),
             self.measured,
         )
+        self._listen()
 
     def _listen(self) -> None:
         self.film.on_change("value", self._film_chosen)
@@ -65,6 +67,16 @@ class Page:
         self._redraw()
 
     def _moved(self, attr: str, old: Any, new: Any) -> None:
+        """Draw soon: a slider that is dragged moves faster than large frames are drawn."""
+        document = self.root.document
+        if document is None:
+            self._redraw()
+        elif not self._moving:
+            self._moving = True
+            document.add_timeout_callback(self._gathered, MS_TO_GATHER)
+
+    def _gathered(self) -> None:
+        self._moving = False
         self._redraw()
 
     def _choose_film(self) -> None:
@@ -115,11 +127,8 @@ class Page:
         shapes = {picture.shape for picture in look.pictures.values()}
         if list(self.pictures) != list(look.pictures) or shapes != {self._shape()}:
             pixel_um = self.subject.pixel_um(int(self.film.value))
-            side = min(PICTURES_PX // len(look.pictures), LARGEST_PX)
-            self.pictures = {
-                title: Picture(title, picture.shape, pixel_um, side)
-                for title, picture in look.pictures.items()
-            }
+            self.spectra.plot.xaxis.axis_label = f"cycles a {'µm' if pixel_um else 'px'}"
+            self.pictures = _empty(look, pixel_um)
             for one in self.pictures.values():
                 one.share(next(iter(self.pictures.values())))
             self.shown.children = [one.plot for one in self.pictures.values()]
@@ -128,11 +137,17 @@ class Page:
         notes = [one.show(look.pictures[title]) for title, one in self.pictures.items()]
         if notes[0]:
             self.told.text += f" ({notes[0]})"
+        if not all(np.isfinite(picture).all() for picture in look.pictures.values()):
+            self.told.text += "; ochre pixels do not count"
+        if look.width > 1:
+            of = f"means of {look.width} x {look.width} pixels"
+            self.told.text += f"; lengths, regions and S(k) are those of {of}"
         self.table.text = _table(
             [["", *look.columns], *([n.name, *n.values] for n in look.numbers)]
         )
         self.spectra.show({n: (s.k_per_um, s.power) for n, s in look.spectra.items()})
-        self.errors.show({n: (np.arange(1, len(e) + 1), e) for n, e in look.errors.items()})
+        by_lead = {n: (np.arange(1, len(e) + 1), e) for n, e in look.errors.items()}
+        self.errors.show(by_lead, at=int(self.lead.value) if by_lead else None)
 
     def _shape(self) -> tuple[int, ...]:
         return next((one.shape for one in self.pictures.values()), ())
@@ -146,6 +161,23 @@ class Page:
         for title, one in self.pictures.items():
             low, high = (signed.vmin, signed.vmax) if signed and is_error(title) else grays
             one.mapper.update(low=low, high=high)
+
+
+def _empty(look: Look, pixel_um: float | None) -> dict[str, Picture]:
+    """Pictures beside each other; those with the same colours share the bar of the last."""
+    titles = list(look.pictures)
+    last = {is_error(title): title for title in titles}
+    return {
+        title: Picture(
+            title,
+            look.pictures[title].shape,
+            pixel_um,
+            min(PICTURES_PX // len(titles), LARGEST_PX),
+            first=title == titles[0],
+            coloured=title in last.values(),
+        )
+        for title in titles
+    }
 
 
 def make_page(subject_of: Callable[[], Subject]) -> Callable[[Any], None]:

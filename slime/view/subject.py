@@ -145,7 +145,9 @@ class Run(_Films):
         if rows.empty:
             return []
         wide = rows.pivot_table(index="model", columns="score", values="value", sort=False)
-        head = ["observables of the whole val rollout", *wide.columns]
+        units = dict(zip(rows.score, rows.unit, strict=True))
+        names = [_named(str(score), units.get(score)) for score in wide.columns]
+        head = ["observables of the whole val rollout", *names]
         cells = [
             [str(model), *(number_text(v) if np.isfinite(v) else "none" for v in values)]
             for model, values in zip(wide.index, wide.to_numpy(float), strict=True)
@@ -154,6 +156,14 @@ class Run(_Films):
 
 
 Subject = Movies | Run
+
+
+def _named(score: str, unit: object) -> str:
+    """'wave speed, µm/s'; without a unit where it has none."""
+    name = score.replace("_", " ")
+    if not isinstance(unit, str) or unit == "1":
+        return name
+    return f"{name}, {unit.replace('um', 'µm')}"
 
 
 def _frame_text(movie: xr.DataArray, frame: int) -> str:
