@@ -31,6 +31,8 @@ RIVALS = {  # scores that compare two models
     "skill_ridge": "ridge",
     "skill_climatology": "climatology",
 }
+BIASED = ("log_spectral_distance",)  # a length: what differs by chance adds to it in every draw
+MOST_BIAS = 0.25  # of the draws' standard deviation
 Undo = Callable[[np.ndarray], np.ndarray] | None
 
 
@@ -105,7 +107,10 @@ class Scorer:
                 np.concatenate([by_channel[score], pooled[score]], axis=-1)
                 for by_channel, pooled in (own, drawn)
             )
-            yield Scored(score, values, draws.interval(spread, values), groups)
+            interval = draws.interval(spread, values)
+            if score in BIASED:
+                interval = where_unbiased(interval, spread, values)
+            yield Scored(score, values, interval, groups)
 
     def horizons(self, tally: Tally) -> Iterator[Scored]:
         """Medians over windows of the first lead under each correlation, and the share censored."""
@@ -176,6 +181,17 @@ class _Draws:
             for sums in (self.sums, self.drawn)
         )
         return Scored(score, values, self.interval(drawn, values), self.groups)
+
+
+def where_unbiased(interval: Interval, drawn: Drawn, value: Table) -> Interval:
+    """The interval where the draws' bias can be neglected, NaN elsewhere.
+
+    That is below a quarter of their standard deviation (Efron & Tibshirani 1993,
+    doi 10.1201/9780429246593, section 10.3).
+    """
+    with np.errstate(invalid="ignore"):
+        small = np.abs(drawn.mean(axis=0) - value) < MOST_BIAS * drawn.std(axis=0)
+    return Interval(*(np.where(small, end, np.nan) for end in interval))
 
 
 def _and_pooled(take: Callable[..., np.ndarray], *sums: Sums) -> np.ndarray:

@@ -3,10 +3,12 @@ import pytest
 import torch
 import xarray as xr
 
-from slime.arena import open_arena, tally_models
+from slime.arena import for_all_movies, open_arena, tally_models
 from slime.errors import SlimeError
 from slime.fit import persistence
+from slime.inference import Interval
 from slime.results import COLUMNS, example_forecast, scores_table
+from slime.score_list import where_unbiased
 from slime.split import Split
 from slime.wide import tally_wide, widened
 from slime.yardstick import Yardstick
@@ -112,6 +114,32 @@ def test_leads_windows_of_leads_and_details_have_the_rows_that_are_documented():
     # a mean over frames of drawn blocks is that mean on average, not in every draw
     assert ((drawn.low <= drawn.high) & drawn.value.notna()).all()
     assert {"ssim", "energy_ratio_high", "w1", "psnr", "nrmse", "mse_6:12"} <= set(drawn.score)
+
+
+def test_draws_that_are_biased_give_no_interval():
+    spread = np.array([-1.0, 1.0])[:, None, None]  # standard deviation 1
+    drawn = 5 + np.array([[0.2, 0.3, -0.2, -0.3]]) + spread
+    given = Interval(np.full((1, 4), 4.0), np.full((1, 4), 6.0))
+    kept = where_unbiased(given, drawn, np.full((1, 4), 5.0))
+    for end, whole in zip(kept, given, strict=True):
+        np.testing.assert_array_equal(end[0, [0, 2]], whole[0, [0, 2]])
+        assert np.isnan(end[0, [1, 3]]).all()
+
+
+def test_a_length_that_chance_adds_to_never_lies_outside_its_interval():
+    still = film("one", size=(12, 13))  # of frames that are noise, whose spectra differ by chance
+    still = still.copy(data=np.diff(still.values, axis=0, prepend=0))
+    arena, _ = meet(leads=8, movies=[still], splits=[{"test": Split("test", 0, 40)}])
+    scores = wide_table({"zero": zero, "persistence": stay}, arena, 8)
+    length = scores[(scores.score == "log_spectral_distance") & (scores.model == "persistence")]
+    drawn = length[length.low.notna()]
+    assert ((drawn.low <= drawn.value) & (drawn.value <= drawn.high)).all()
+    assert len(drawn) < len(length)
+
+
+def test_a_step_for_all_movies_is_the_same_for_each():
+    forecaster = for_all_movies(persistence)
+    assert [forecaster(movie) for movie in (0, 7)] == [persistence, persistence]
 
 
 def test_a_window_of_leads_is_scored_over_all_its_pixels():
