@@ -117,6 +117,11 @@ class RunConfig:
                 f"optim.pushforward learns from forecasts fed back: window.n_out="
                 f"{self.window.n_out} must be at least 2 for it"
             )
+        if self.optim.unroll_after and self.window.n_out < 2:
+            raise SlimeError(
+                f"optim.unroll_after={self.optim.unroll_after} says when later leads come in: "
+                f"window.n_out={self.window.n_out} must be at least 2 for it"
+            )
         if self.sanity not in (True, False, "auto"):
             raise SlimeError(f"sanity={self.sanity} must be auto, true or false")
         for name in ("save_every_s", "rank_timeout_s"):

@@ -33,6 +33,10 @@ class OptimSpec:
     pushforward: bool = setting(
         False, "where window.n_out is above 1: learn each lead without gradients of earlier ones"
     )
+    unroll_after: float = setting(
+        0.0,
+        "where window.n_out is above 1: share of the steps that learn from the first lead alone",
+    )
     ema: float = setting(0.0, "decay of the mean of weights that is scored and kept, such as .999")
     autocast: bool = setting(True, "what optim.precision=auto does on cuda: bfloat16, else float32")
     precision: Literal["auto", "float32", "bfloat16"] = setting(
@@ -54,7 +58,7 @@ class OptimSpec:
         for name in ("weight_decay", "clip", "noise"):
             if not getattr(self, name) >= 0:
                 raise SlimeError(f"optim.{name}={getattr(self, name)} must be 0 or more")
-        for name in ("warmup", "ema"):
+        for name in ("warmup", "unroll_after", "ema"):
             if not 0 <= getattr(self, name) < 1:
                 raise SlimeError(
                     f"optim.{name}={getattr(self, name)} must be at least 0 and below 1"
@@ -67,6 +71,11 @@ def learning_rate(step: int, n_steps: int, optim: OptimSpec) -> float:
     if step < warm:
         return optim.lr * (step + 1) / warm
     return optim.lr * 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, n_steps - warm)))
+
+
+def leads_learned(step: int, n_steps: int, n_out: int, optim: OptimSpec) -> int:
+    """How many leads a step learns from: the first alone, later all `n_out` of a window."""
+    return 1 if step < optim.unroll_after * n_steps else n_out
 
 
 def weight_groups(stepper: nn.Module, optim: OptimSpec) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from slime.epoch_sums import PlacedBatches, Sums, TrainBatches, Trained
 from slime.errors import SlimeError
 from slime.gradients import Gradients
 from slime.noise import Noise
-from slime.optim import OptimSpec, learning_rate, weight_groups
+from slime.optim import OptimSpec, leads_learned, learning_rate, weight_groups
 from slime.pauses import Pauses
 from slime.progress import Progress
 from slime.ranks import Ranks
@@ -100,10 +100,12 @@ class Training:
             step, part = divmod(i, parts)
             if part == 0 and self.optim.augment:
                 symmetry = int(draw.integers(8))
-            self.gradients.add(self.seen(batch, symmetry, noise))
+            place, total = number * n_steps + step, self.optim.epochs * n_steps
+            n_leads = leads_learned(place, total, batch.future.shape[1], self.optim)
+            self.gradients.add(self.seen(batch, symmetry, noise, n_leads))
             if part < parts - 1 and i < n - 1:
                 continue
-            self.step(number * n_steps + step, self.optim.epochs * n_steps, sums)
+            self.step(place, total, sums)
             if step % CHECK_EVERY == CHECK_EVERY - 1:
                 self._check_finite(sums.loss, number, i, n)
             sums.batches = i + 1
@@ -156,8 +158,13 @@ class Training:
         if self._within is not None:
             self._within = {**self._within, "noise": own.get("noise")}
 
-    def seen(self, batch: Batch, symmetry: int, noise: Noise | None) -> Batch:
-        """The batch as it is trained on."""
+    def seen(
+        self, batch: Batch, symmetry: int, noise: Noise | None, n_leads: int | None = None
+    ) -> Batch:
+        """The batch as it is trained on, of its first leads alone where a number is given."""
+        if n_leads is not None and n_leads < batch.future.shape[1]:
+            mask = None if batch.mask is None else batch.mask[:, :n_leads]
+            batch = batch._replace(future=batch.future[:, :n_leads], mask=mask)
         if self.optim.augment:
             batch = turned(batch, symmetry)
         return batch if noise is None else batch._replace(past=batch.past + noise(batch.past))

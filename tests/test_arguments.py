@@ -48,6 +48,8 @@ def test_each_shipped_config_loads(name):
     [
         (["data.shares={train: 1}", "data.shares=[1, 2]"], r"given twice, as a list and as"),
         (["optim.pushforward=true"], r"window\.n_out=1 must be at least 2"),
+        (["optim.unroll_after=.7"], r"0\.7 says when .* window\.n_out=1 must be at least 2"),
+        (["optim.unroll_after=1"], r"optim\.unroll_after=1\.0 must be at least 0 and below 1"),
         (["optim.ema=1"], r"optim\.ema=1\.0 must be at least 0 and below 1"),
         (["optim.noise=-1"], r"optim\.noise=-1\.0 must be 0 or more"),
         (["optim.lrr=1"], r"no setting optim\.lrr; did you mean optim\.lr\?"),

@@ -199,6 +199,20 @@ def test_pushforward_is_heard(monkeypatch):
     assert losses[True].grad_norm < losses[False].grad_norm
 
 
+def test_later_leads_come_in_after_their_share_of_the_steps():
+    movie, losses = drifting_movie(), {}
+    for n_out, share in ((1, 0.0), (3, 0.5), (3, 0.0)):
+        last = 17 + n_out  # the same windows whatever n_out is
+        windows = WindowSpec(n_in=2, n_out=n_out)
+        train = WindowStream([movie], [Split("train", 0, last)], windows, batch_size=4, seed=0)
+        val = WindowStream([movie], [Split("val", 22, 30)], windows, batch_size=4)
+        optim = dataclasses.replace(OPTIM, epochs=2, unroll_after=share)
+        records = list(fit(fresh(movie), train, val, optim, seed=0))
+        losses[n_out, share] = [record.train_loss for record in records]
+    assert losses[3, 0.5][0] == losses[1, 0.0][0] != losses[3, 0.0][0]
+    assert losses[3, 0.5][1] > 1.5 * losses[1, 0.0][1]  # errors of three leads add up
+
+
 def test_learning_rate_rises_and_falls_as_half_a_cosine():
     optim = OptimSpec(lr=1.0, warmup=0.1)
     rates = [learning_rate(step, 100, optim) for step in range(100)]
