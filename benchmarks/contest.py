@@ -31,6 +31,7 @@ from slime.studies.tables import (
 
 USAGE = "usage: python -m benchmarks.contest [CONFIG.yaml] [key=value ...]"
 CONTESTANTS = (
+    Contestant("cnn_unrolled", (16, 32), kind="cnn", n_out=4, unroll_after=0.7),
     Contestant("cnn", (16, 32)),
     Contestant(UNET, (8, 16), build_unet),
     Contestant(FNO, (16, 32), build_fno),

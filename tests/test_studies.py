@@ -19,7 +19,14 @@ from slime.studies.results import ResultsSpec, train_all
 from slime.studies.rows import T, difference_rows, score_rows
 from slime.studies.spec import StudySpec, open_worlds, read_words
 from slime.studies.tables import horizon_text, replace_part, with_interval
-from slime.studies.train import StepBatches, Trial, new_stepper, trained, windows
+from slime.studies.train import (
+    StepBatches,
+    Trial,
+    mean_step_seconds,
+    new_stepper,
+    trained,
+    windows,
+)
 from slime.studies.worlds import film_world
 from slime.windows import WindowSpec
 
@@ -91,6 +98,17 @@ def test_a_budget_buys_steps_by_their_measured_time_and_nothing_is_trained_twice
         assert torch.equal(value, again.state_dict()[name])
     fresh = new_stepper(world, TRIAL).state_dict()
     assert any(not torch.equal(value, fresh[name]) for name, value in again.state_dict().items())
+
+
+def test_a_budget_counts_both_stages_of_a_training(world, tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "_timed", lambda _, trial, __: 0.25 * trial.n_out)
+    trial = Trial(
+        TRIAL.net, n_in=2, n_out=3, unroll_after=0.6, budget_s=2.2, rounds=2, batch_size=4
+    )
+    cells = Cells(tmp_path)
+    # 0.6 x 0.25 + 0.4 x 0.75 seconds a step
+    assert mean_step_seconds(cells, world, trial) == pytest.approx(0.45)
+    assert trained(cells, world, trial)[1]["steps"] == 4
 
 
 def test_a_training_that_diverges_is_kept_and_told(world, tmp_path, half_a_second):

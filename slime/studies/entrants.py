@@ -25,20 +25,30 @@ class TunedSpec(StudySpec):
 
 @dataclass(frozen=True)
 class Contestant:
-    """A net by name: ours by its kind, or what `build` makes; and the widths that are tried."""
+    """A net by name: ours by its kind (its name where none), or what `build` makes.
+
+    Attributes:
+        widths: that are tried.
+        n_out, unroll_after: as of a Trial.
+    """
 
     name: str
     widths: tuple[int, ...]
     build: Builder | None = None
+    kind: str = ""
+    n_out: int = 1
+    unroll_after: float = 0.0
 
     def trials(self, spec: TunedSpec) -> list[Trial]:
         """What is tried, all of the first seed."""
-        own: dict[str, Any] = {} if self.build else {"kind": self.name}
+        own: dict[str, Any] = {} if self.build else {"kind": self.kind or self.name}
         return [
             Trial(
                 NetSpec(head=head, width=width, **own),  # pyright: ignore[reportArgumentType]
                 lr=lr,
                 n_in=spec.n_in,
+                n_out=self.n_out,
+                unroll_after=self.unroll_after,
                 batch_size=spec.batch_size,
                 budget_s=spec.budget_s,
                 rounds=spec.rounds,

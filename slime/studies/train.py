@@ -37,6 +37,7 @@ class Trial:
 
     Attributes:
         net: the net, its head and width; of a peer `peer` says which.
+        n_out, unroll_after: leads learned, and the share of the steps that learn the first alone.
         budget_s: CPU-seconds of training steps.
         rounds: times that validation is looked at; the best is kept.
     """
@@ -46,6 +47,7 @@ class Trial:
     n_in: int = 4
     step: int = 1
     n_out: int = 1
+    unroll_after: float = 0.0
     batch_size: int = 8
     budget_s: float = 15.0
     rounds: int = 4
@@ -107,7 +109,7 @@ def trained(
     Facts: steps, cpu_s (of training), step_s, weights, val_skill, val_loss, and `diverged` where
     the loss was not finite, in which case the weights are those before any step.
     """
-    seconds = step_seconds(cells, world, trial, build)
+    seconds = mean_step_seconds(cells, world, trial, build)
     n_rounds = max(1, min(trial.rounds, int(trial.budget_s / seconds)))
     a_round = max(1, min(MAX_STEPS, int(trial.budget_s / seconds)) // n_rounds)
     key = {**_key(trial, world), "steps": a_round * n_rounds}
@@ -115,6 +117,17 @@ def trained(
     stepper = new_stepper(world, trial, build)
     stepper.load_state_dict({k: torch.from_numpy(v) for k, v in cell.arrays.items()})
     return stepper.eval(), {**cell.facts, "step_s": seconds}
+
+
+def mean_step_seconds(
+    cells: Cells, world: World, trial: Trial, build: Builder | None = None
+) -> float:
+    """CPU-seconds of a step of the trial, over its two stages where it has two."""
+    share, last = trial.unroll_after, replace(trial, unroll_after=0.0)
+    seconds = (1 - share) * step_seconds(cells, world, last, build)
+    if share:
+        seconds += share * step_seconds(cells, world, replace(last, n_out=1), build)
+    return seconds
 
 
 def step_seconds(cells: Cells, world: World, trial: Trial, build: Builder | None = None) -> float:
@@ -176,7 +189,12 @@ def train_on(
     stepper: Stepper, train: StepBatches, val: Iterable[Batch], trial: Trial, n_rounds: int
 ) -> Cell:
     """Train in place, a round a look at validation: the best weights, and what it came to."""
-    optim = OptimSpec(lr=trial.lr, epochs=n_rounds, batch_size=trial.batch_size)
+    optim = OptimSpec(
+        lr=trial.lr,
+        epochs=n_rounds,
+        batch_size=trial.batch_size,
+        unroll_after=trial.unroll_after,
+    )
     best = _weights(stepper)
     facts: dict[str, Any] = {
         "steps": 0,
