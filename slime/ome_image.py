@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -56,17 +56,18 @@ def write_image(group: zarr.Group, frames: Frames, **attributes: Any) -> None:
     pixels = create_frames(
         group, "0", like.shape, like.dtype, chunk_frames=1, axes=("t", "c", "y", "x")
     )
-    start, low, high = 0, np.inf, -np.inf
+    start, windows = 0, [(np.inf, -np.inf)] * like.shape[1]
     for block in frames.blocks:
         pixels[start : start + len(block)] = np.ascontiguousarray(block)
         start += len(block)
-        finite = block[np.isfinite(block)]
-        if finite.size:
-            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        for c, (low, high) in enumerate(windows):
+            finite = block[:, c][np.isfinite(block[:, c])]
+            if finite.size:
+                windows[c] = min(low, float(finite.min())), max(high, float(finite.max()))
     assert start == len(like)
-    window = (low, high) if low <= high else (0.0, 1.0)
+    windows = [(low, high) if low <= high else (0.0, 1.0) for low, high in windows]
     known = {name: value for name, value in attributes.items() if value is not None}
-    group.attrs.update({**known, "ome": ome_metadata(like, window)})
+    group.attrs.update({**known, "ome": ome_metadata(like, windows)})
 
 
 def write_images(group: zarr.Group, images: Mapping[str, Frames], **attributes: Any) -> None:
@@ -77,8 +78,12 @@ def write_images(group: zarr.Group, images: Mapping[str, Frames], **attributes: 
     group.attrs["ome"] = {"version": "0.5", "bioformats2raw.layout": 3}
 
 
-def ome_metadata(movie: xr.DataArray, window: tuple[float, float]) -> dict[str, Any]:
-    """The `ome` attribute for a movie, whose values to be shown lie within `window`."""
+def ome_metadata(movie: xr.DataArray, windows: Sequence[tuple[float, float]]) -> dict[str, Any]:
+    """The `ome` attribute for a movie.
+
+    Args:
+        windows: for each channel the least and the greatest value to be shown.
+    """
     interval, pixel = movie.attrs.get("frame_interval_s"), movie.attrs.get("pixel_um")
     time_unit = {"unit": "second"} if interval is not None else {}
     space_unit = {"unit": "micrometer"} if pixel is not None else {}
@@ -88,8 +93,6 @@ def ome_metadata(movie: xr.DataArray, window: tuple[float, float]) -> dict[str, 
     if "time" in movie.coords:
         start = float(movie["time"].values[0])
         transforms.append({"type": "translation", "translation": [start, 0.0, 0.0, 0.0]})
-    low, high = window
-    shown = {"min": low, "max": high, "start": low, "end": high}
     return {
         "version": "0.5",
         "multiscales": [
@@ -106,8 +109,13 @@ def ome_metadata(movie: xr.DataArray, window: tuple[float, float]) -> dict[str, 
         ],
         "omero": {
             "channels": [
-                {"label": str(c), "color": "FFFFFF", "active": True, "window": shown}
-                for c in movie["channel"].values
+                {
+                    "label": str(c),
+                    "color": "FFFFFF",
+                    "active": True,
+                    "window": {"min": low, "max": high, "start": low, "end": high},
+                }
+                for c, (low, high) in zip(movie["channel"].values, windows, strict=True)
             ]
         },
     }

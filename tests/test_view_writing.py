@@ -63,3 +63,14 @@ def test_the_command_writes_what_would_be_looked_at(store, tmp_path, capsys):
     with pytest.raises(StoreError):
         script("view")([str(store), f"out={tmp_path / 'dish.zarr'}"])
     assert not (tmp_path / "dish.zarr").exists()
+
+
+def test_each_channel_is_shown_within_its_own_values(bare, tmp_path):
+    pixels = np.zeros((3, 2, 4, 5), np.uint16)
+    pixels[:, 0], pixels[:, 1] = np.arange(3)[:, None, None], 500
+    path, out = bare(pixels), tmp_path / "out.zarr"
+    spec = ViewSpec(axes="TCYX")
+    write_movie(Movies(str(path), films_of_store(str(path), spec), spec), out)
+    shown = zarr.open_group(out, mode="r").attrs["ome"]["omero"]["channels"]
+    windows = [(one["window"]["start"], one["window"]["end"]) for one in shown]
+    assert windows == [(0, 2), (500, 500)]
