@@ -15,7 +15,7 @@ from slime.simulate.dictyostelium import (
     one_movie,
 )
 from slime.simulate.dictyostelium_spec import DictyosteliumSpec
-from slime.simulate.filming import Recording, Shot, Take, shots_of, states_of
+from slime.simulate.filming import Recording, Shot, Take, shots_of, states_in_time
 
 
 def check_cells(spec: DictyosteliumSpec, recording: Recording) -> None:
@@ -51,7 +51,7 @@ def dictyostelium_states(
     spec: DictyosteliumSpec, recording: Recording, take: Take
 ) -> Iterator[DictyosteliumState]:
     """The states of the frames from `take.first` to the last."""
-    return states_of(
+    return states_in_time(
         recording,
         take,
         start=lambda: initial_state(spec, take.seeds, take.device),

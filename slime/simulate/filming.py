@@ -54,6 +54,21 @@ class Take(NamedTuple):
 
 
 def states_of(
+    recording: Recording, take: Take, *, first: S, following: Callable[[S], S]
+) -> Iterator[S]:
+    """The states of the frames from `take.first` to the last, each one frame after the other.
+
+    Args:
+        first: the state of frame `take.first`.
+    """
+    state = first
+    for index in range(take.first, recording.n_frames):
+        if index > take.first:
+            state = following(state)
+        yield state
+
+
+def states_in_time(
     recording: Recording,
     take: Take,
     *,
@@ -61,9 +76,7 @@ def states_of(
     advance: Callable[[S, float], S],
     batched: Callable[[Sequence[State], str], S],
 ) -> Iterator[S]:
-    """The states of the frames from `take.first` to the last, each one frame after the other.
-
-    Frame 0 stands `warm_up_min` after the start; a take that goes on, a frame after its states.
+    """The same of a world that runs in minutes: new after a warm-up, or gone on with.
 
     Args:
         start: the state before the warm-up.
@@ -72,13 +85,10 @@ def states_of(
     """
     minutes = recording.frame_interval_s / 60
     if take.states:
-        state = advance(batched(take.states, take.device), minutes)
+        first = advance(batched(take.states, take.device), minutes)
     else:
-        state = advance(start(), recording.warm_up_min)
-    for index in range(take.first, recording.n_frames):
-        if index > take.first:
-            state = advance(state, minutes)
-        yield state
+        first = advance(start(), recording.warm_up_min)
+    return states_of(recording, take, first=first, following=lambda state: advance(state, minutes))
 
 
 def shots_of(

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from slime.errors import SlimeError
 from slime.simulate.camera import ChipSpec, label_counts
-from slime.simulate.filming import Recording, Shot, Take, shots_of, states_of
+from slime.simulate.filming import Recording, Shot, Take, shots_of, states_in_time
 from slime.simulate.physarum import (
     PhysarumState,
     advanced,
@@ -68,7 +68,7 @@ def film_physarum(
     def advance(state: PhysarumState, minutes: float) -> PhysarumState:
         return advanced(state, spec, round(60 * minutes / spec.step_s))
 
-    states = states_of(
+    states = states_in_time(
         recording,
         take,
         start=lambda: initial_state(spec, take.seeds, take.device),

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from slime.simulate.camera import ChipSpec, label_counts
-from slime.simulate.filming import Recording, Shot, Take, shots_of, states_of
+from slime.simulate.filming import Recording, Shot, Take, shots_of, states_in_time
 from slime.simulate.settings import check_range, setting
 from slime.simulate.sgro import SgroState, advanced, batched, initial_state, one_movie
 from slime.simulate.sgro_spec import SgroSpec
@@ -50,7 +50,7 @@ def film_sgro(
 ) -> Iterator[Shot]:
     """The shots from frame `take.first` to the last."""
 
-    states = states_of(
+    states = states_in_time(
         recording,
         take,
         start=lambda: initial_state(spec, take.seeds, take.device),
