@@ -13,6 +13,7 @@ import xarray as xr
 from slime.audit import AuditReport, Finding, audit
 from slime.errors import SlimeError, TimeAxisError, span_text
 from slime.files import write_json, write_text
+from slime.folders import check_place
 from slime.likeness import find_likenesses
 from slime.opening import OpeningSpec
 from slime.prepare import open_stores
@@ -35,7 +36,7 @@ def parse_words(words: Sequence[str]) -> tuple[list[str], AuditSpec]:
     """Stores and settings of a command line; settings may be written as training's, data.axes=...
 
     Raises:
-        SlimeError: no store, one given twice, an unknown key or a value that cannot be.
+        SlimeError: no store, one given twice, an unknown key, a value or a folder that cannot be.
     """
     stores, settings = names_and_settings(words)
     given = [word.removeprefix("data.") for word in settings]
@@ -45,7 +46,9 @@ def parse_words(words: Sequence[str]) -> tuple[list[str], AuditSpec]:
     for store, place in zip(stores, places, strict=True):
         if places.count(place) > 1:
             raise SlimeError(f"{store} is given twice")
-    return stores, spec_from_words(AuditSpec, given)
+    spec = spec_from_words(AuditSpec, given)
+    check_place(Path(spec.out or "audit"))
+    return stores, spec
 
 
 def help_text(usage: str, *options: str) -> str:

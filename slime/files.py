@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from slime.folders import make_folder
+
 
 def write_aside(path: Path, write: Callable[[Path], object]) -> None:
     """Let `write` make the file under another name, then rename it over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     aside = path.with_name(f".{path.name}.{os.getpid()}.aside{path.suffix}")
     try:
         write(aside)
@@ -32,7 +34,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
     """One JSON line at the end of a file, in one write, on disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row, default=str) + "\n")
         file.flush()

@@ -51,7 +51,7 @@ def test_a_folder_that_cannot_be_made_says_why_before_anything_is_computed(tmp_p
     for name in ("file", "file/run", "file/deeper/run"):
         with pytest.raises(SlimeError, match=rf"out=.*{name} cannot be made: .*file is not a dir"):
             RunFolder(tmp_path / name, resume=False)
-    monkeypatch.setattr("slime.run.folder.os.access", lambda *_: False)
+    monkeypatch.setattr("slime.folders.os.access", lambda *_: False)
     with pytest.raises(SlimeError, match=rf"cannot be made: {tmp_path} cannot be written to"):
         RunFolder(tmp_path / "new" / "run", resume=False)
 

@@ -10,6 +10,7 @@ import xarray as xr
 
 from slime.errors import SlimeError
 from slime.files import write_text
+from slime.folders import check_place
 from slime.observables.choices import Choices
 from slime.observables.measure import Measured, measure
 from slime.observables.reading import read_field
@@ -75,13 +76,15 @@ def parse_words(words: Sequence[str]) -> tuple[str, MeasureSpec]:
     """The store and the settings of a command line; data.axes=... may stand for axes=...
 
     Raises:
-        SlimeError: no store or several, an unknown key, or a value that cannot be.
+        SlimeError: no store or several, an unknown key, a value or a folder that cannot be.
     """
     stores, settings = names_and_settings(words)
     given = [word.removeprefix("data.") for word in settings]
     if len(stores) != 1:
         raise SlimeError(f"name one store, not {len(stores)}; {USAGE}")
-    return stores[0], spec_from_words(MeasureSpec, given)
+    spec = spec_from_words(MeasureSpec, given)
+    check_place(Path(spec.out or "measured"))
+    return stores[0], spec
 
 
 def help_text() -> str:

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from slime.errors import SlimeError
+from slime.folders import check_place
 from slime.opening import OpeningSpec
 from slime.recover.rates_movie import Choices
 from slime.recover.stencil_movie import StencilChoices
@@ -80,7 +82,7 @@ def parse_words(words: Sequence[str]) -> tuple[str | None, RecoverSpec]:
     """The store (None of a study) and the settings of a command line.
 
     Raises:
-        SlimeError: neither a store nor a study, several stores, an unknown key or a bad value.
+        SlimeError: neither a store nor a study, several stores, a bad key, value or place.
     """
     stores, settings = names_and_settings(words)
     given = [word.removeprefix("data.") for word in settings]
@@ -88,6 +90,7 @@ def parse_words(words: Sequence[str]) -> tuple[str | None, RecoverSpec]:
     if len(stores) != (spec.study is None):
         wanted = "one store" if spec.study is None else f"no store beside study={spec.study}"
         raise SlimeError(f"name {wanted}, not {len(stores)}; see --help")
+    check_place(Path(spec.out or "recovered"))
     return (stores[0] if stores else None), spec
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 import shlex
 import subprocess
@@ -17,6 +16,7 @@ import torch
 
 from slime.errors import SlimeError
 from slime.files import append_line, read_lines, write_json, write_text
+from slime.folders import check_place
 from slime.lock import HeldLock
 from slime.zipped import ROOTS
 
@@ -74,11 +74,7 @@ def check_folder(path: Path, *, own: str = "") -> None:
     for name, what in HELD_ELSE.items():
         if name != own and (path / name).exists():
             raise SlimeError(f"out={path} holds {what}: name a folder of its own, another out=")
-    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not there.is_dir():
-        raise SlimeError(f"out={path} cannot be made: {there} is not a directory")
-    if not os.access(there, os.W_OK | os.X_OK):
-        raise SlimeError(f"out={path} cannot be made: {there} cannot be written to")
+    check_place(path)
 
 
 def default_out(name: str) -> Path:

@@ -16,6 +16,7 @@ import zarr
 from jaxtyping import Num
 
 from slime.errors import SlimeError
+from slime.folders import make_folder
 from slime.layout import (
     create_frames,
     describe_store,
@@ -51,7 +52,7 @@ class MovieWriter:
         self.n_written, self.n_saturated = 0, 0
         self.state: State | None = None
         self._waiting: list[Num[np.ndarray, "c y x"]] = []
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._lock = HeldLock(path.with_name(f"{path.name}.partial.lock"), repr(str(path)))
         try:
             self._take_up()

@@ -13,6 +13,7 @@ from slime.arguments import load_config
 from slime.demo import with_demo_stores
 from slime.errors import SlimeError
 from slime.files import write_text
+from slime.folders import make_folder
 from slime.lock import HeldLock
 from slime.progress import Progress
 from slime.run.folder import SWEEP_FILE, check_folder
@@ -102,7 +103,7 @@ def run_sweep(sweep: Sweep, *, progress: Progress | None = None) -> Iterator[str
     Raises:
         SlimeError: another sweep writes into the folder.
     """
-    sweep.folder.mkdir(parents=True, exist_ok=True)
+    make_folder(sweep.folder)
     lock = HeldLock(sweep.folder / ".lock", f"out={sweep.folder}")
     try:
         write_text(sweep.folder / SWEEP_FILE, sweep.file.path.read_text(encoding="utf-8"))
