@@ -74,7 +74,9 @@ def frame_times(
         times = _seconds(stored, label)
         if times is not None:
             check_even(times, label)
-            return times, float(np.median(np.diff(times))) if n_frames > 1 else None
+            if n_frames > 1:
+                return times, float(np.median(np.diff(times)))
+            return times, number_attr(held, "frame_interval_s")
     interval = number_attr(held, "frame_interval_s")
     return (None, None) if interval is None else (np.arange(n_frames) * interval, interval)
 

@@ -416,6 +416,15 @@ def test_a_movie_in_memory_has_units_that_are_numbers(value):
             check_movie(movie.assign_attrs({name: value}))
 
 
+def test_a_single_frame_keeps_the_interval_that_its_store_states(written, numbered):
+    one = dataset(numbered(1), time=("time", [30.0], {"units": "s"})).assign_attrs(
+        frame_interval_s=15.0
+    )
+    movie = open_movie(written(one))
+    assert movie.attrs["frame_interval_s"] == 15
+    assert movie["time"].values.tolist() == [30]
+
+
 @pytest.mark.parametrize("name", ["dish.zarr.partial", ".dish.zarr.partial"])
 def test_what_a_kill_left_is_told_of_under_the_name_it_was_to_have(tmp_path, name):
     zarr.create_array(tmp_path / name, shape=(3, 4, 4), chunks=(1, 4, 4), dtype="u1")
