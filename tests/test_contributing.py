@@ -105,11 +105,12 @@ def test_the_store_format_is_ingested_and_a_cut_file_refused(monkeypatch, tmp_pa
 def test_the_world_is_filmed_and_goes_on_after_a_kill(monkeypatch, tmp_path):
     from slime.movie import open_movie
     from slime.simulate import physarum_film
-    from slime.simulate.filming import World
+    from slime.simulate.filming import World, states_of
     from slime.simulate.movies import make_movies
     from slime.simulate.worlds import WORLDS
 
-    monkeypatch.setattr(physarum_film, "World", World, raising=False)
+    for name, lent in (("World", World), ("states_of", states_of)):
+        monkeypatch.setattr(physarum_film, name, lent, raising=False)
     world = put_into("slime.simulate.physarum_film", "A new world")["WAVE"]
     monkeypatch.setitem(WORLDS, "wave", world)
     chosen = {"n_frames": 20, "height_px": 8, "width_px": 32, "speed_px": 2, "frames_per_chunk": 4}
