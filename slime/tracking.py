@@ -4,16 +4,18 @@ import json
 import os
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from slime.errors import SlimeError, span_text
+from slime.errors import SlimeError, one_line, span_text
 from slime.files import append_line, read_lines, write_text
 from slime.settings import setting
+
+LEFT = "metrics.jsonl alone is written"
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Tracker:
         self.metrics, self.run = run / "metrics.jsonl", run
         self._wandb = _start(run, spec, config) if spec.wandb != "disabled" else None
         for row in read_lines(self.metrics) if self._wandb is not None else ():
-            self._mirror(row)
+            self._log_row(row)
 
     def __enter__(self) -> "Tracker":
         return self
@@ -48,35 +50,44 @@ class Tracker:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._wandb is not None:
-            self._wandb.finish(exit_code=0 if kind is None else 1)
+        self._mirror(lambda mirror: mirror.finish(exit_code=0 if kind is None else 1))
 
     def log(self, row: Mapping[str, Any]) -> None:
         """One epoch's numbers."""
         append_line(self.metrics, row)
-        self._mirror(row)
+        self._log_row(row)
 
     def log_scores(self, numbers: Mapping[str, float]) -> None:
         """Final scores, by name, into the mirror's summary."""
-        if self._wandb is not None:
-            self._wandb.summary.update(dict(numbers))
+        self._mirror(lambda mirror: mirror.summary.update(dict(numbers)))
 
     def log_images(self, figures: Path) -> None:
         """The run's pictures into the mirror."""
+
+        def log(mirror: Any) -> None:
+            import wandb
+
+            stills, films = (sorted(figures.glob(f"*.{kind}")) for kind in ("png", "gif"))
+            pictures: dict[str, Any] = {f"figures/{p.stem}": wandb.Image(str(p)) for p in stills}
+            for p in films:
+                pictures[f"figures/{p.stem}"] = wandb.Video(str(p), format="gif")
+            mirror.log(pictures)
+
+        self._mirror(log)
+
+    def _log_row(self, row: Mapping[str, Any]) -> None:
+        named = {wandb_key(key): value for key, value in row.items()}
+        self._mirror(lambda mirror: mirror.log(named))
+
+    def _mirror(self, tell: Callable[[Any], object]) -> None:
+        """Tell wandb; where that fails the run goes on without its mirror, and it is said."""
         if self._wandb is None:
             return
-        import wandb
-
-        pictures = {f"figures/{p.stem}": wandb.Image(str(p)) for p in sorted(figures.glob("*.png"))}
-        pictures |= {
-            f"figures/{p.stem}": wandb.Video(str(p), format="gif")
-            for p in sorted(figures.glob("*.gif"))
-        }
-        self._wandb.log(pictures)
-
-    def _mirror(self, row: Mapping[str, Any]) -> None:
-        if self._wandb is not None:
-            self._wandb.log({wandb_key(key): value for key, value in row.items()})
+        try:
+            tell(self._wandb)
+        except Exception as error:  # its client raises many kinds
+            self._wandb = None
+            print(f"note: the wandb mirror has ended ({one_line(error)}): {LEFT}", file=sys.stderr)
 
     @property
     def sync_command(self) -> str | None:
@@ -126,7 +137,7 @@ def _start(run: Path, spec: TrackingSpec, config: Mapping[str, Any]) -> Any:
     if find_spec("wandb") is None:
         if spec.wandb == "online":
             raise SlimeError("tracking.wandb=online needs wandb: pip install wandb")
-        print("note: wandb is not installed: metrics.jsonl alone is written", file=sys.stderr)
+        print(f"note: wandb is not installed: {LEFT}", file=sys.stderr)
         return None
     # wandb stages files in the home folder unless each of these says otherwise.
     folder = run / "wandb"
@@ -135,10 +146,9 @@ def _start(run: Path, spec: TrackingSpec, config: Mapping[str, Any]) -> Any:
         os.environ[name] = str(run.resolve() if name == "WANDB_DIR" else folder.resolve())
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    import wandb
-    from wandb.errors import UsageError
-
     try:
+        import wandb
+
         started = wandb.init(
             project=spec.project,
             name=run.name,
@@ -147,9 +157,12 @@ def _start(run: Path, spec: TrackingSpec, config: Mapping[str, Any]) -> Any:
             config=dict(config),
             settings=wandb.Settings(console="off", silent=True, x_disable_stats=True),
         )
-    except UsageError as error:
-        told = " ".join(str(error).split())
-        raise SlimeError(f"wandb refuses to start ({told}): tracking.wandb=disabled") from error
+    except Exception as error:  # it raises many kinds
+        told = one_line(error)
+        if spec.wandb == "online":
+            raise SlimeError(f"wandb refuses to start ({told}): tracking.wandb=disabled") from error
+        print(f"note: wandb refuses to start ({told}): {LEFT}", file=sys.stderr)
+        return None
     started.define_metric("train/epoch")
     started.define_metric("*", step_metric="train/epoch")
     return started
