@@ -137,6 +137,12 @@ def test_strong_flicker_is_a_warning():
     assert found(report_of(film(light() * lamp[:, None, None]))).keys() >= {"flicker"}
 
 
+@pytest.mark.parametrize("period", [4, 5, 9])
+def test_light_that_swings_with_the_waves_is_no_flicker(period):
+    swing = 1 + 0.1 * np.sin(2 * np.pi * np.arange(60) / period)
+    assert "flicker" not in found(report_of(film(light() * swing[:, None, None])))
+
+
 def test_bleaching_tells_the_half_life():
     lamp = 0.5 ** (np.arange(60) / 40)  # half in 40 frames
     dark = report_of(film(light() * lamp[:, None, None], offset=0.0))

@@ -15,6 +15,7 @@ FRAME_SHARE = 1e-3  # of a frame's pixels: above, peaks and sums are off by more
 FLICKER_SHARE = 0.05  # of the mean square change: that much of persistence's error would be lamp
 FLICKER_SIGMAS = 3.0  # times what the cells' own spread lets their median jitter by chance
 LEAST_FLICKER = 3e-3  # of the mean; good lamps are stable to this
+TURNS_ABOUT = -1 / 3  # correlation from frame to frame that tells flicker from waves
 LOSS_WARNED, LOSS_NOTED = 0.05, 0.02  # of the light from the first to the last fifth of a movie:
 # lamps drift by 2 %; at 5 % the last split is as far off as the noise of 400 electrons
 SHARING = 0.7  # share of the cells that must darken: bleaching is everywhere, content only moves
@@ -85,7 +86,7 @@ def flicker_findings(
             continue
         size = 1.2533 * float(np.mean(np.abs(jitter)))  # as of a Gaussian, single flashes damped
         share = _share_of_change(measures, usable, c, size)
-        if size > max(LEAST_FLICKER, FLICKER_SIGMAS * unsure):
+        if size > max(LEAST_FLICKER, FLICKER_SIGMAS * unsure) and is_independent(jitter):
             advice = (
                 f"channel {name}: the whole picture's light jitters by {100 * size:.2g} % from "
                 f"frame to frame, {100 * min(share, 1):.0f} % of all change: no model can foresee "
@@ -110,6 +111,16 @@ def common_jitter(
     common = np.median(rest, axis=1)
     spread = 1.4826 * np.median(np.abs(rest - common[:, None]), axis=1)
     return common, float(np.median(1.2533 * spread / np.sqrt(cells.shape[1])))
+
+
+def is_independent(jitter: Float[np.ndarray, " inner"]) -> bool:
+    """Whether it may be of frames that know nothing of each other, not of waves that pass.
+
+    Held against both neighbours, independent light turns about (a correlation of -2/3 from frame
+    to frame); light that swings over more than 3.3 frames does not.
+    """
+    power = float(jitter @ jitter)
+    return power > 0 and float(jitter[1:] @ jitter[:-1]) / power < TURNS_ABOUT
 
 
 def _share_of_change(
