@@ -9,8 +9,10 @@ from scripts_by_name import script
 from slime.command import run_command
 from slime.errors import SlimeError
 from slime.frames import GIB
+from slime.observables.measure import measure
 from slime.observables.reading import needed_nbytes, read_field
 from slime.observables.table import Row, csv_text, mean_row, spread_row
+from slime.plots.observables import observables_page
 
 
 @pytest.fixture
@@ -173,6 +175,19 @@ def test_mistakes_leave_with_2_in_one_line(main, bare, monkeypatch, capsys):
     ]:
         with pytest.raises(SlimeError, match=said):
             main(words)
+
+
+@pytest.mark.parametrize(("n", "counted"), [(0, "0 mounds in"), (1, "1 mound in")])
+def test_mounds_are_counted_in_whole_numbers(in_memory, n, counted):
+    y, x = np.ogrid[:40, :40]
+    bump = 900 * np.exp(-((y - 20) ** 2 + (x - 20) ** 2) / 60)
+    frames = np.full((6, 40, 40), 100.0) + np.arange(6)[:, None, None] + n * bump
+    field = read_field(in_memory(frames.astype("uint16")), 0, bin_px=1, memory_budget=GIB)
+    page = observables_page(measure(field), "dish")
+    assert any(axes.get_title(loc="left").startswith(counted) for axes in page.axes)
+    (mounds,) = [axes for axes in page.axes if axes.get_ylabel() == "mounds"]
+    shown = [t for t in mounds.get_yticks() if 0 <= t <= mounds.get_ylim()[1]]
+    assert shown == [0, 1]
 
 
 def test_help_lists_the_settings(main, capsys):

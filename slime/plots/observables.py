@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from slime.observables import Measured, dispersion_curve
 from slime.plots.style import BLUE, GREEN, GREY, ORANGE, VERMILION, short_name, tidy
@@ -104,7 +105,8 @@ def _mounds(axes: Axes, measured: Measured) -> None:
         axes.scatter(x, y, s=50, facecolors="none", edgecolors=ORANGE)
     axes.set(xlabel=f"x ({length})", ylabel=f"y ({length})")
     n = field.first + len(field.frames) - 1
-    axes.set_title(f"{mounds.n} mounds in frame {n}", fontsize=9, loc="left")
+    counted = "1 mound" if mounds.n == 1 else f"{mounds.n} mounds"
+    axes.set_title(f"{counted} in frame {n}", fontsize=9, loc="left")
 
 
 def _extent(shape: tuple[int, ...], pixel: float) -> tuple[float, float, float, float]:
@@ -125,6 +127,7 @@ def _spectra(axes: Axes, measured: Measured) -> None:
     axes.set_title("structure factor", fontsize=9, loc="left")
     if axes.lines:
         axes.legend(fontsize=8, frameon=False)
+        axes.xaxis.set_minor_locator(LogLocator(subs=(2, 5)))  # all nine would write on each other
     tidy(axes)
 
 
@@ -150,10 +153,12 @@ def _growth(axes: Axes, measured: Measured) -> None:
     axes.set(xlabel=f"time ({measured.field.units.time})")
     axes.set_ylabel("density variance / mean²", color=GREEN)
     axes.set_title("aggregation", fontsize=9, loc="left")
+    axes.xaxis.set_major_locator(MaxNLocator(5))
     other = axes.twinx()
     other.plot(times, measured.series["n_mounds"], color=ORANGE, linewidth=1)
     other.set_ylabel("mounds", color=ORANGE)
-    other.set_ylim(0, None)
+    other.set_ylim(0, max(1, np.nanmax(measured.series["n_mounds"], initial=0)) * 1.05)
+    other.yaxis.set_major_locator(MaxNLocator(integer=True))
     tidy(axes)
 
 
