@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
-    for folder in (".", "docs", "foundations", "configs", "benchmarks")
-    for page in (ROOT / folder).glob("*.md")
+    for pattern in ("*.md", "docs/**/*.md", "benchmarks/**/*.md")
+    for page in ROOT.glob(pattern)
 )
 
 
