@@ -12,6 +12,7 @@ from slime.command import run_command
 from slime.devices import pick_device
 from slime.prepare import prepare
 from slime.progress import bar
+from slime.run.facts import check_movies
 from slime.run.report import report_run
 
 USAGE = "usage: python scripts/evaluate.py RUN [split=test|val] [key=value ...]"
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str]) -> None:
     device = pick_device(config.device)
     saved = load_run(run, device=device)
     prepared = prepare(config.data, config.window, seed=config.seed, progress=bar)
+    check_movies(run, prepared)
     rivals = fit_rivals(config, prepared, device=device, progress=bar)
     done = report_run(
         run, config, prepared, saved, rivals, open_test_split=split == "test", progress=bar

@@ -22,7 +22,7 @@ from slime.fronts import Front, describe_field, measure_fronts, short_sight
 from slime.prepare import Prepared
 from slime.progress import bar
 from slime.ranks import Ranks, joined_ranks, refuse_ranks
-from slime.run.facts import describe_run
+from slime.run.facts import check_movies, describe_run
 from slime.run.folder import RunFolder, default_out, environment, write_environment
 from slime.run.report import report_run
 from slime.run.saves import Saves, load_last
@@ -84,6 +84,8 @@ def one_run(words: Sequence[str], ranks: Ranks) -> int:
     config, folder = ranks.shared(lambda: begun(words))
     device = ranks.device(pick_device(config.device))
     prepared = prepare_run(config, address, ranks=ranks, progress=bar if ranks.first else None)
+    if config.resume:
+        check_movies(folder.path, prepared)
     for note in prepared.notes:
         print(f"note: {note}")
     for split in ("val", "test") if config.test else ("val",):

@@ -12,6 +12,7 @@ from slime.config import config_from_yaml
 from slime.devices import pick_device
 from slime.prepare import Prepared, prepare, without_gap
 from slime.progress import Progress
+from slime.run.facts import check_movies
 from slime.run.folder import hash_of, names_apart
 from slime.run.landscape_words import LandscapeWords
 from slime.split import Split
@@ -41,6 +42,7 @@ def open_runs(
         key = hash_of(str(config.data), str(config.window), config.seed)
         if key not in known:
             known[key] = prepare(config.data, config.window, seed=config.seed, progress=progress)
+        check_movies(path, known[key])
         movies, splits = known[key].of(asked.split)
         spec = WindowSpec(saved.shape.n_in, asked.lead, saved.shape.step)
         budget = config.data.memory_budget
