@@ -232,6 +232,12 @@ def test_swapped_bytes_of_smooth_pictures_are_suspected(bare, depth):
     assert "odd values" in found(swapped)
 
 
+def test_any_bytes_may_be_read_the_other_way_round():
+    numbers = np.random.default_rng(0).integers(0, 2**8, (20, 48, 64)).astype("uint32")
+    # about 500 as they are; swapped, each is a NaN that signals
+    report_of((0x4400A07F | (numbers << 16)).view("float32"))
+
+
 def test_whole_numbers_declared_as_halves_are_suspected(bare):
     pixels = film(light(electrons=60.0)).clip(1, 1000)
     assert "odd values" in found(audit(open_movie(bare(pixels.view("float16")))))

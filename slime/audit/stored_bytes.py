@@ -75,7 +75,8 @@ def _is_better(pixels: np.ndarray, other: np.ndarray, least: float) -> bool:
     if not rough >= least:
         return False
     if other.dtype.kind == "f":
-        size = np.abs(other.astype(np.float64, copy=False))
+        with np.errstate(invalid="ignore"):  # any bytes, so also NaN that signal
+            size = np.abs(other.astype(np.float64, copy=False))
         if not np.isfinite(size).all() or (size > SIZES[1]).any():
             return False
     return roughness(other) <= SMOOTHER * rough
