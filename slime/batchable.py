@@ -24,15 +24,8 @@ def check_batchable(
         SlimeError: lists of unequal length, a split beyond its movie, a gap shorter than span - 1,
             or movies of unequal channels, of unequal size without `crop`, or smaller than it.
     """
-    if not movies or len(movies) != len(splits):
-        raise SlimeError(f"{len(movies)} movies and {len(splits)} splits: one split a movie")
-    for movie, split in zip(movies, splits, strict=True):
-        check_movie(movie)
-        if split.stop > movie.sizes["time"]:
-            raise SlimeError(
-                f"split {split.name!r} ends at frame {split.stop}, but {movie.name} has "
-                f"{movie.sizes['time']}"
-            )
+    check_splits(movies, splits)
+    for split in splits:
         if split.gap is not None and split.gap < spec.span - 1:
             raise SlimeError(
                 f"data.gap={split.gap} at the borders of split {split.name!r}{split.where} is "
@@ -43,6 +36,23 @@ def check_batchable(
         counts = ", ".join(f"{name} {n}" for name, n in n_channels.items())
         raise SlimeError(f"movies of unequal channels cannot be mixed ({counts}): data.channels")
     _check_sizes(movies, crop)
+
+
+def check_splits(movies: Sequence[xr.DataArray], splits: Sequence[Split]) -> None:
+    """Refuse splits that are not one a movie, each within its movie.
+
+    Raises:
+        SlimeError: no movie, lists of unequal length, or a split that ends beyond its movie.
+    """
+    if not movies or len(movies) != len(splits):
+        raise SlimeError(f"{len(movies)} movies and {len(splits)} splits: one split a movie")
+    for movie, split in zip(movies, splits, strict=True):
+        check_movie(movie)
+        if split.stop > movie.sizes["time"]:
+            raise SlimeError(
+                f"split {split.name!r} ends at frame {split.stop}, but {movie.name} has "
+                f"{movie.sizes['time']}"
+            )
 
 
 def _check_sizes(movies: Sequence[xr.DataArray], crop: tuple[int, int] | None) -> None:

@@ -12,6 +12,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
+from slime.batchable import check_splits
 from slime.errors import SlimeError
 from slime.frames import GIB, blank_frames, pass_blocks, read_frames
 from slime.progress import Progress
@@ -82,9 +83,10 @@ class Standardizer(nn.Module):
         computes blocks (see slime.schedule), threads by default.
 
         Raises:
-            SlimeError: a channel never varies or never changes, pixels are not finite, or a chunk
-                does not fit the budget.
+            SlimeError: splits that do not fit the movies, a channel that never varies or never
+                changes, pixels that are not finite, or a chunk that does not fit the budget.
         """
+        check_splits(movies, splits)
         with scheduler() if executor is None else nullcontext(executor) as pool:
             parts = (
                 part

@@ -6,9 +6,8 @@ import xarray as xr
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from slime.batchable import usable_starts
+from slime.batchable import check_batchable, usable_starts
 from slime.frames import read_frames
-from slime.movie import check_movie
 from slime.split import Split
 from slime.windows import WindowSpec
 
@@ -18,10 +17,14 @@ class WindowDataset(Dataset[tuple[Tensor, Tensor]]):
 
     Holds the split's frames in memory, in their stored dtype: for small movies, notebooks and any
     DataLoader. Pairs are float32, in movie units; windows that touch a blank frame are left out.
+
+    Raises:
+        SlimeError: the split ends beyond its movie, has a gap shorter than span - 1 or no window.
     """
 
     def __init__(self, movie: xr.DataArray, split: Split, spec: WindowSpec):
-        self.spec, self.starts = spec, usable_starts(check_movie(movie), split, spec)
+        check_batchable([movie], [split], spec, None)
+        self.spec, self.starts = spec, usable_starts(movie, split, spec)
         self._frames, _ = read_frames(movie, split.start, split.stop)
         self._first = split.start
 

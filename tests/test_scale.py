@@ -11,6 +11,17 @@ from slime.split import Split, temporal_splits
 TRAIN = Split("train", 0, 20)
 
 
+def test_splits_that_do_not_fit_their_movies_are_refused(in_memory):
+    movie = in_memory(np.random.default_rng(0).random((20, 4, 5)))
+    for movies, splits, what in (
+        ([], [], "0 movies and 0 splits"),
+        ([movie], [TRAIN, TRAIN], "1 movies and 2 splits"),
+        ([movie], [Split("train", 0, 21)], "ends at frame 21, but .* has 20"),
+    ):
+        with pytest.raises(SlimeError, match=what):
+            Standardizer.fit(movies, splits)
+
+
 def expected(pixels, counts, step):
     """Mean, sd and rms change by channel, by numpy over the pixels that count."""
     pixels, counts = pixels.astype(float), np.broadcast_to(counts, pixels.shape)

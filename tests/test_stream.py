@@ -810,6 +810,10 @@ def test_a_window_set_leaves_out_blank_frames(bare, numbered):
     pixels = numbered(10)
     pixels[4] = 0
     movie = open_movie(bare(pixels))
+    with pytest.raises(SlimeError, match=rf"ends at frame {len(movie) + 1}, but"):
+        WindowDataset(movie, Split("all", 0, len(movie) + 1), WindowSpec())
+    with pytest.raises(SlimeError, match=r"data\.gap=1 .* is shorter than"):
+        WindowDataset(movie, Split("val", 0, 4, gap=1), WindowSpec(n_in=2))
     windows = WindowDataset(movie, whole(movie), WindowSpec())
     assert [int(windows[i][0][0, 0, 0, 0]) for i in range(len(windows))] == [1, 2, 3, 6, 7, 8, 9]
 
