@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from foundations.exercise import Outcome, drawn
 from foundations.registry import UnknownExerciseError, exercise, exercises
-from foundations.table import count_text, erratum_text, header, lines
+from foundations.table import count_text, header, lines, told
 
 
 class UsageError(ValueError):
@@ -44,7 +44,8 @@ def main(words: Sequence[str]) -> int:
         n_rows += len(outcome.rows)
         n_out += sum(not row.passed for row in outcome.rows)
         if numbers:
-            _tell(outcome)
+            for text in told(outcome):
+                print(text)
         if len(chosen) == 1:
             _show(outcome, out, one.id)
         elif out is not None:
@@ -73,13 +74,6 @@ def _check_out(out: Path, *, alone: bool) -> None:
         raise UsageError(f"out={out}: a figure is saved as one of {', '.join(sorted(known))}")
     if not alone and out.exists() and not out.is_dir():
         raise UsageError(f"out={out} is a file; the figures of several exercises need a folder")
-
-
-def _tell(outcome: Outcome) -> None:
-    for erratum in outcome.errata:
-        print(erratum_text(erratum))
-    if outcome.says:
-        print(outcome.says)
 
 
 def _show(outcome: Outcome, out: Path | None, number: str) -> None:

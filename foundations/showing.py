@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from foundations.exercise import drawn
 from foundations.registry import exercise
-from foundations.table import erratum_text, header, lines
+from foundations.table import header, lines, told
 
 
 def show(number: str) -> Figure:
@@ -15,9 +15,5 @@ def show(number: str) -> Figure:
     """
     one = exercise(number)
     outcome = one.run()
-    print(header(), *lines(one, outcome), "", sep="\n")
-    for erratum in outcome.errata:
-        print(erratum_text(erratum))
-    if outcome.says:
-        print(outcome.says)
+    print(header(), *lines(one, outcome), "", *told(outcome), sep="\n")
     return drawn(outcome)

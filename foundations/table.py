@@ -65,6 +65,11 @@ def erratum_text(erratum: Erratum) -> str:
     )
 
 
+def told(outcome: Outcome) -> list[str]:
+    """Each erratum of an outcome, and what it says, if anything."""
+    return [*map(erratum_text, outcome.errata), *filter(None, [outcome.says])]
+
+
 def outcome_text(outcome: Outcome) -> str:
     """Rows and errata of one exercise, a line a row, for a page that shows it alone."""
     width = max(len(row.name) for row in outcome.rows)
